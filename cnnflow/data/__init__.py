@@ -1,0 +1,1 @@
+"""Datasets: sources, folders of pictures, audit, splits and NPZ files."""

@@ -1,0 +1,1 @@
+"""Fast CPU operations for Keras on JAX."""

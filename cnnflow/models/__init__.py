@@ -1,0 +1,1 @@
+"""Typed factories of Keras models."""

@@ -1,0 +1,1 @@
+"""Recipes, fit, run folders, snapshots and resume."""
