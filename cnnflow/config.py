@@ -38,8 +38,9 @@ class DataConfig:
         data_dir: where a named dataset's files are, instead of the cache and the network.
         classes: the classes to keep, in this order; none given: all.
         limit: use at most this many images of each split.
-        validation: the fraction of the training images that becomes the validation split.
-        test: the fraction of all images that becomes the test split where the source has none.
+        validation: the fraction of the source's training images that becomes the validation split where it has none;
+            None: 0.2 where it has a test split of its own, 0.15 where it has none.
+        test: the fraction of the source's images that becomes the test split where it has none.
         size: `(height, width)` that pictures of a folder are brought to; None: 80 x 80.
         fit: how: "stretch", "pad" (with black) or "crop" (the centre).
         color: "rgb" or "gray".
@@ -50,7 +51,7 @@ class DataConfig:
     data_dir: str | None = None
     classes: tuple[str, ...] = ()
     limit: int | None = None
-    validation: float = 0.2
+    validation: float | None = None
     test: float = 0.15
     size: tuple[int, ...] | None = None
     fit: str = "stretch"
@@ -59,8 +60,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _at_least("limit", self.limit, 1)
-        _fraction("validation", self.validation)
-        _fraction("test", self.test)
+        _share("validation", self.validation)
+        _share("test", self.test)
         if self.size is not None and (len(self.size) != 2 or not all(8 <= side <= 4096 for side in self.size)):
             raise OptionError(f"size={self.size}; it must be (height, width), each 8 to 4096, such as (80, 80)")
         one_of("fit", self.fit, FITS)
@@ -94,7 +95,8 @@ class Recipe:
         optimizer: one of "sgd", "adam", "rmsprop", "adamw".
         learning_rate: the highest learning rate of the schedule; None: the optimizer's usual one.
         momentum: for sgd (with Nesterov's correction); 0 is plain.
-        weight_decay: decoupled weight decay; biases and normalisation are left out.
+        weight_decay: decoupled weight decay, from which biases and normalisation are left out; None: the optimizer's
+            usual one (0.004 for adamw, none for the others).
         schedule: "constant", "cosine", "one-cycle" or "linear" (to zero).
         warmup: the fraction of all steps in which the learning rate rises from zero.
         label_smoothing: how much of a target is spread over all classes.
@@ -112,7 +114,7 @@ class Recipe:
     optimizer: str = "adam"
     learning_rate: float | None = None
     momentum: float = 0.0
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     schedule: str = "constant"
     warmup: float = 0.0
     label_smoothing: float = 0.0
@@ -236,6 +238,11 @@ def _at_least(name: str, value: float | None, low: float) -> None:
 def _above(name: str, value: float | None, low: float) -> None:
     if value is not None and not (value > low and math.isfinite(value)):
         raise OptionError(f"{name}={value}; it must be above {low}")
+
+
+def _share(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < 1:
+        raise OptionError(f"{name}={value}; it must be above 0 and below 1, such as 0.15")
 
 
 def _fraction(name: str, value: float) -> None:

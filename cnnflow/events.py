@@ -47,11 +47,10 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """Epoch `epoch` (from 0) of `epochs` is done; `row` is its line of history.csv."""
+    """An epoch of `epochs` is done; `history` has a row for each one so far, as history.csv has."""
 
-    epoch: int
     epochs: int
-    row: dict[str, float]
+    history: tuple[dict[str, float], ...]
 
 
 Event = Progress | Note | Caution | StepDone | EpochDone
