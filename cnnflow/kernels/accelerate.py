@@ -1,0 +1,98 @@
+"""Putting the fast operations into a stock Keras model, and taking them out again.
+
+Only the behaviour of the layer objects changes: an attribute of the instance hides the class's method. Classes,
+weights, configs and saved files are what they were, so that a model saved from an accelerated one loads where cnnflow
+is not installed, and gives the same results there up to rounding.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from types import MethodType
+from typing import Any
+
+import keras
+
+SWITCH = "CNNFLOW_KERNELS"
+
+Replacement = tuple[str, Callable[..., Any]]
+
+
+def accelerate(model: Any) -> int:
+    """Make the convolutions and poolings of `model` use the fast operations of this package, where they are faster.
+
+    Models inside the model are walked too. Does nothing where the fast operations do not apply: on another backend
+    than JAX, on a GPU or TPU, or with the environment variable CNNFLOW_KERNELS=off. A model that is already compiled
+    may be accelerated; its functions are traced anew.
+
+    Args:
+        model: any Keras model or layer. Layers of other classes than the stock ones are left alone.
+
+    Returns:
+        How many layers were changed.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.MaxPooling2D(2)])
+        >>> accelerate(model), restore(model)
+        (1, 1)
+    """
+    if not available():
+        return 0
+    # JAX is imported late, since this module must also be importable with another backend.
+    from cnnflow.kernels.layers import replacement
+
+    count = 0
+    for layer in _walk(model):
+        found = replacement(layer)
+        if found is not None:
+            name, function = found
+            setattr(layer, name, MethodType(function, layer))
+            count += 1
+    if count:
+        _trace_anew(model)
+    return count
+
+
+def restore(model: Any) -> int:
+    """Undo `accelerate`; gives how many layers were changed back."""
+    count = 0
+    for layer in _walk(model):
+        for name in ("call", "convolution_op"):
+            function = vars(layer).get(name)
+            if isinstance(function, MethodType) and function.__func__.__module__ == "cnnflow.kernels.layers":
+                delattr(layer, name)
+                count += 1
+    if count:
+        _trace_anew(model)
+    return count
+
+
+def available() -> bool:
+    """Whether `accelerate` does anything here: Keras runs on JAX, JAX on a CPU, and CNNFLOW_KERNELS is not "off"."""
+    if os.environ.get(SWITCH, "").lower() == "off" or keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return bool(jax.default_backend() == "cpu")
+
+
+def _walk(model: Any) -> Iterator[Any]:
+    """The layers of a model, those of the models and wrappers inside it included, each once."""
+    seen: set[int] = set()
+    waiting = [model]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        yield layer
+        waiting.extend(getattr(layer, "layers", ()))
+        inner = getattr(layer, "layer", None)  # keras.layers.Wrapper
+        if isinstance(inner, keras.Layer):
+            waiting.append(inner)
+
+
+def _trace_anew(model: Any) -> None:
+    """A compiled model has traced its layers' old behaviour; drop that."""
+    for name in ("train_function", "test_function", "predict_function"):
+        if getattr(model, name, None) is not None:
+            setattr(model, name, None)

@@ -1,0 +1,178 @@
+"""One peer of the training benchmark, in a process of its own: `python train_worker.py PEER NETWORK BATCH`.
+
+Reads `train STEPS`, `predict BATCHES` or `memory` lines and answers each with one JSON line; `quit` or the end of
+the input ends it. The first line that it writes says how long the start and the first step took. Images are uint8 in
+memory and a step takes the next batch of them, as training on a small data set does.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+IMAGES = 2048
+
+Train = Callable[[int], None]
+
+
+def images_of(shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    count = IMAGES if shape[0] < 64 else IMAGES // 4
+    images = rng.integers(0, 256, size=(count, *shape), dtype=np.uint8)
+    return images, rng.integers(0, classes, size=count).astype(np.int64)
+
+
+def batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless shuffled batches."""
+    rng = np.random.default_rng(1)
+    while True:
+        order = rng.permutation(len(images))
+        for start in range(0, len(order) - batch + 1, batch):
+            rows = order[start : start + batch]
+            yield images[rows], labels[rows]
+
+
+def keras_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+    """Stock Keras `model.fit` on the backend in the peer's name; "cnnflow" puts its kernels into the model."""
+    import train_networks
+
+    model = train_networks.build(network)
+    if peer == "cnnflow":
+        from cnnflow import kernels
+
+        kernels.accelerate(model)
+    jit = {"keras-tensorflow": False, "keras-tensorflow-jit": True}.get(peer, "auto")
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    shape, classes = train_networks.SHAPES[network]
+    images, labels = images_of(shape, classes)
+    stream = batches(images, labels, batch)
+
+    def train(steps: int) -> None:
+        model.fit(stream, steps_per_epoch=steps, epochs=1, verbose=0)
+
+    def predict(steps: int) -> None:
+        rows = np.arange(steps * batch) % len(images)
+        model.predict(images[rows], batch_size=batch, verbose=0)
+
+    return train, predict
+
+
+def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+    """The Keras model in a bare `tf.function` loop, without tf.data."""
+    import tensorflow as tf
+    import train_networks
+
+    model = train_networks.build(network)
+    shape, classes = train_networks.SHAPES[network]
+    images, labels = images_of(shape, classes)
+    stream = batches(images, labels, batch)
+    import keras
+
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    loss_of = keras.losses.SparseCategoricalCrossentropy()
+
+    @tf.function(jit_compile=peer.endswith("jit"))
+    def step(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(y, model(x, training=True))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss
+
+    run = tf.function(lambda x: model(x, training=False), jit_compile=peer.endswith("jit"))
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            x, y = next(stream)
+            loss = step(tf.constant(x), tf.constant(y))
+        float(loss)
+
+    def predict(steps: int) -> None:
+        for _ in range(steps):
+            run(tf.constant(images[:batch])).numpy()
+
+    return train, predict
+
+
+def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+    """Plain PyTorch, with `channels_last`, `compile` or both in the peer's name."""
+    import torch
+    import train_torch
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    layout = torch.channels_last if "channels-last" in peer else torch.contiguous_format
+    module = train_torch.build(network).to(memory_format=layout)
+    called = torch.compile(module) if "compile" in peer else module
+    optimizer = torch.optim.Adam(module.parameters(), 1e-3, eps=1e-7, fused=True)
+    shape, classes = train_torch.SHAPES[network]
+    stream = batches(*images_of(shape, classes), batch)
+
+    def tensor(x: np.ndarray) -> Any:
+        return torch.from_numpy(x).permute(0, 3, 1, 2).float().contiguous(memory_format=layout)
+
+    def train(steps: int) -> None:
+        module.train()
+        for _ in range(steps):
+            x, y = next(stream)
+            loss = torch.nn.functional.cross_entropy(called(tensor(x)), torch.from_numpy(y))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        loss.item()
+
+    def predict(steps: int) -> None:
+        module.eval()
+        with torch.inference_mode():
+            for _ in range(steps):
+                x, _ = next(stream)
+                torch.softmax(called(tensor(x)), -1).numpy()
+
+    return train, predict
+
+
+def start(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+    if peer.startswith("torch"):
+        return torch_peer(peer, network, batch)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    backend = peer.split("-")[1] if peer.startswith("keras-") else "jax" if peer == "cnnflow" else "tensorflow"
+    os.environ["KERAS_BACKEND"] = backend
+    if peer.startswith("tensorflow"):
+        return tensorflow_peer(peer, network, batch)
+    return keras_peer(peer, network, batch)
+
+
+def answer(content: dict[str, float]) -> None:
+    print(json.dumps(content), flush=True)
+
+
+def main() -> None:
+    peer, network, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    begin = time.perf_counter()
+    train, predict = start(peer, network, batch)
+    ready = time.perf_counter()
+    train(1)
+    answer({"build": ready - begin, "first_step": time.perf_counter() - ready})
+    work = {"train": train, "predict": predict}
+    for line in sys.stdin:
+        word, _, count = line.strip().partition(" ")
+        if word == "quit":
+            return
+        if word == "memory":
+            answer({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+            continue
+        begin = time.perf_counter()
+        work[word](int(count))
+        answer({"seconds": time.perf_counter() - begin})
+
+
+if __name__ == "__main__":
+    main()
