@@ -70,15 +70,28 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network: a name of `cnnflow models`, and what is put into it against overfitting."""
+    """The network: a name of `cnnflow models`, and what is put into it against overfitting.
+
+    Attributes:
+        name: a name of `cnnflow models`.
+        dropout: the fraction of units left out in training.
+        l1: penalty on kernels, `l1 * sum(abs(w))`.
+        l2: penalty on kernels, `l2 * sum(w**2)`.
+        batch_norm: normalise where the network does not do it anyway.
+        weights: for a backbone: "imagenet" or a file of weights, which are then frozen under a new head; None: random.
+        hidden: for a backbone: the size of a dense layer before the output layer; 0: none.
+    """
 
     name: str = "basic_cnn"
     dropout: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
     batch_norm: bool = False
+    weights: str | None = None
+    hidden: int = 0
 
     def __post_init__(self) -> None:
+        _at_least("hidden", self.hidden, 0)
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout={self.dropout}; it must be at least 0 and below 1, such as 0.3")
         _at_least("l1", self.l1, 0)
