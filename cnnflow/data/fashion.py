@@ -137,8 +137,6 @@ def _unpacked(bundle: bytes) -> Arrays:
 def _array(idx: bytes, file: IdxFile) -> NDArray[np.uint8]:
     digest = hashlib.sha256(idx).hexdigest()
     if digest != file.sha256:
-        raise DataError(
-            f"{file.name} in the bundled {BUNDLE} has sha256 {digest}, not {file.sha256}; install cnnflow again"
-        )
+        raise DataError(f"{file.name} in the bundled {BUNDLE} has a wrong sha256, {digest}; install cnnflow again")
     array = np.frombuffer(idx, np.uint8, offset=file.header)
     return array.reshape(-1, _SIDE, _SIDE, 1) if file.holds_images else array
