@@ -22,7 +22,7 @@ def build_seeded(factory: Callable[[], keras.Model], seed: int) -> keras.Model:
         factory: returns an uncompiled model of serialisable layers with names of their own.
         seed: 0 to 2**32 - 1.
     """
-    with _python_random_kept():
+    with python_random_kept():
         model = factory()
     config = fill_seeds(model.get_config(), seed)
     return type(model).from_config(config)
@@ -52,7 +52,8 @@ def _seed_at(seed: int, place: str) -> int:
 
 
 @contextmanager
-def _python_random_kept() -> Iterator[None]:
+def python_random_kept() -> Iterator[None]:
+    """Put the state of Python's global `random` back when the block ends; making Keras layers draws from it."""
     state = random.getstate()
     try:
         yield
