@@ -45,6 +45,8 @@ class DataConfig:
         fit: how: "stretch", "pad" (with black) or "crop" (the centre).
         color: "rgb" or "gray".
         strict: stop at a bad file instead of leaving it out.
+        split_seed: of the choice of images for the splits that the source lacks; apart from the run's seed, so that
+            runs of several seeds are judged on the same test images.
     """
 
     source: str
@@ -57,6 +59,7 @@ class DataConfig:
     fit: str = "stretch"
     color: str = "rgb"
     strict: bool = False
+    split_seed: int = 0
 
     def __post_init__(self) -> None:
         _at_least("limit", self.limit, 1)
@@ -64,6 +67,7 @@ class DataConfig:
         _share("test", self.test)
         if self.size is not None and (len(self.size) != 2 or not all(8 <= side <= 4096 for side in self.size)):
             raise OptionError(f"size={self.size}; it must be (height, width), each 8 to 4096, such as (80, 80)")
+        _seed("split_seed", self.split_seed)
         one_of("fit", self.fit, FITS)
         one_of("color", self.color, COLORS)
 
@@ -171,8 +175,7 @@ class FitConfig:
     time_limit: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise OptionError(f"seed={self.seed}; it must be 0 to {2**32 - 1}")
+        _seed("seed", self.seed)
         _above("time_limit", self.time_limit, 0)
 
 
@@ -256,6 +259,11 @@ def _above(name: str, value: float | None, low: float) -> None:
 def _share(name: str, value: float | None) -> None:
     if value is not None and not 0 < value < 1:
         raise OptionError(f"{name}={value}; it must be above 0 and below 1, such as 0.15")
+
+
+def _seed(name: str, value: int) -> None:
+    if not 0 <= value < 2**32:
+        raise OptionError(f"{name}={value}; it must be 0 to {2**32 - 1}")
 
 
 def _fraction(name: str, value: float) -> None:

@@ -20,7 +20,7 @@ from cnnflow.training.capture import Weights, capture, restore, to_numpy
 from cnnflow.training.fingerprint import check_fingerprint
 from cnnflow.training.objective import compile_for_training, form_targets, is_binary
 from cnnflow.training.optimizer import make_optimizer, peak_learning_rate
-from cnnflow.training.saving import SnapshotSaver
+from cnnflow.training.saving import SECONDS_BETWEEN, SnapshotSaver
 from cnnflow.training.schedule import SCHEDULES, with_warmup
 from cnnflow.training.snapshot import newest_snapshot
 from cnnflow.training.state import Row, TrainingState, finish_epoch, reason_to_stop
@@ -52,11 +52,13 @@ class Snapshots:
         folder: holds the snapshot files.
         fingerprint: what the bits of the result depend on; see `cnnflow.training.fingerprint`.
         anyway: go on although versions, cores or flags differ.
+        interval: seconds after which a snapshot is due in the middle of an epoch.
     """
 
     folder: Path
     fingerprint: Mapping[str, str]
     anyway: bool = False
+    interval: float = SECONDS_BETWEEN
 
 
 def fit(
@@ -105,7 +107,7 @@ def fit(
     accelerate(model)
     trainer = make_trainer(model, recipe, dense=dense)
     plan = BatchPlan(len(train), recipe.batch_size, seed)
-    saver = SnapshotSaver(snapshots.folder if snapshots else None, on_event)
+    saver = _saver(snapshots, on_event)
     start = _start(trainer, snapshots, on_event)
     training = _Training(
         model=model,
@@ -152,6 +154,12 @@ class _Start:
     state: TrainingState
     kept: Weights
     sums: Weights
+
+
+def _saver(snapshots: Snapshots | None, on_event: OnEvent) -> SnapshotSaver:
+    if snapshots is None:
+        return SnapshotSaver(None, on_event)
+    return SnapshotSaver(snapshots.folder, on_event, interval=snapshots.interval)
 
 
 def _start(trainer: keras.Model, snapshots: Snapshots | None, on_event: OnEvent) -> _Start:

@@ -1,0 +1,13 @@
+"""Which commands there are, and the module that each one lives in."""
+
+import typer
+
+from cnnflow.cli import doctor, evaluate, fit, predict
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to `app`, in the order in which help lists them."""
+    app.command("fit")(fit.fit)
+    app.command("evaluate")(evaluate.evaluate)
+    app.command("predict")(predict.predict)
+    app.command("doctor")(doctor.doctor)
