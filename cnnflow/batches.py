@@ -173,7 +173,7 @@ def _batch_in_order(
             pixels, shares = augmentation.mix(pixels, shares, mix_rng)
             if chosen is not None:
                 chosen = shares.sum(axis=1)
-                shares = shares / np.where(chosen == 0, np.float32(1), chosen)[:, None]
+                shares /= np.where(chosen == 0, np.float32(1), chosen)[:, None]
             targets = shares
     if plan.padded:
         chosen = (places < plan.count) * (np.float32(1) if chosen is None else chosen)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnnflow.transforms.checks import amounts_for, check_between, check_fill, check_images
+from cnnflow.transforms.checks import check_between, check_fill, check_images, check_whole, flags_for, whole_amounts_for
 
 # Bytes gathered at a time: their indices (eight bytes each) then stay in a core's own cache.
 CHUNK_BYTES = 1 << 15
@@ -33,11 +33,10 @@ def adjust_crop(
         >>> adjust_crop(images, (0, 2))[:, :, 0] == images[:, :, 2]
     """
     check_images(images)
-    check_fill(fill)
-    check_between("value", value, 0, 255)
-    n, height, width, _ = images.shape
-    offsets = np.rint(amounts_for(images, "amounts", amounts, size=(2,))).astype(np.intp)
-    flips = np.broadcast_to(np.asarray(mirrored, dtype=bool), (n,))
+    check_fill(fill, value)
+    _, height, width, _ = images.shape
+    offsets = whole_amounts_for(images, "amounts", amounts, size=(2,))
+    flips = flags_for(images, "mirrored", mirrored)
     rows = offsets[:, :1] + np.arange(height)
     columns = offsets[:, 1:] + np.where(flips[:, None], np.arange(width)[::-1], np.arange(width))
     moved = _gather(images, _inside(rows, height, fill), _inside(columns, width, fill))
@@ -61,14 +60,14 @@ def random_crop(
     The padding rule of CIFAR-10 training since He et al., "Deep residual learning" (2015), section 4.2.
     """
     check_images(images)
-    check_between("padding", padding, 0, min(images.shape[1:3]) - 1)
+    check_whole("padding", padding, 0, min(images.shape[1:3]) - 1)
     check_between("mirror", mirror, 0, 1)
     offsets = rng.integers(-padding, padding, size=(len(images), 2), endpoint=True)
     mirrored = rng.random(len(images)) < mirror
     return adjust_crop(images, offsets, mirrored=mirrored, fill=fill, value=value)
 
 
-def _inside(places: NDArray[np.intp], side: int, fill: str) -> NDArray[np.intp]:
+def _inside(places: NDArray[np.int64], side: int, fill: str) -> NDArray[np.int64]:
     """The pixel of a side of `side` pixels that stands at each of `places`, which may be outside of it."""
     if fill == "reflect":
         folded = places % (2 * side)
@@ -76,7 +75,7 @@ def _inside(places: NDArray[np.intp], side: int, fill: str) -> NDArray[np.intp]:
     return places.clip(0, side - 1)
 
 
-def _gather(images: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.uint8]:
+def _gather(images: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint8]:
     """The pixels at `rows` `[n, h]` and `columns` `[n, w]` of each image."""
     n, height, width, channels = images.shape
     source = np.ascontiguousarray(images).reshape(-1)
@@ -84,9 +83,12 @@ def _gather(images: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[
     lines = (rows + np.arange(n)[:, None] * height) * (width * channels)
     offsets = (columns[:, :, None] * channels + np.arange(channels)).reshape(n, 1, width * channels)
     step = max(1, CHUNK_BYTES // (height * width * channels))
+    # One buffer for all chunks: asking the system for fresh pages would take longer than the gather itself.
+    buffer = np.empty((min(step, n), height, width * channels), np.intp)
     for start in range(0, n, step):
         part = slice(start, start + step)
-        indices = lines[part, :, None] + offsets[part]
-        # mode="clip" only spares NumPy a buffer; every index is inside.
-        np.take(source, indices, out=result[part].reshape(indices.shape), mode="clip")
+        indices = buffer[: len(result[part])]
+        np.add(lines[part, :, None], offsets[part], out=indices)
+        # mode="wrap" is the fastest one; every index is inside.
+        np.take(source, indices, out=result[part].reshape(indices.shape), mode="wrap")
     return result
