@@ -13,7 +13,7 @@ from cnnflow.plots.fonts import can_draw, lettering
 
 
 def history(epochs: int, *, validation: bool = True) -> list[dict[str, float]]:
-    rows = [{"epoch": i, "loss": 1 / (i + 1), "accuracy": 1 - 0.5 / (i + 1), "seconds": 1.0} for i in range(epochs)]
+    rows = [{"epoch": i + 1, "loss": 1 / (i + 1), "accuracy": 1 - 0.5 / (i + 1), "seconds": 1.0} for i in range(epochs)]
     return [row | {"val_loss": 0.5, "val_accuracy": 0.8} for row in rows] if validation else rows
 
 

@@ -17,7 +17,7 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
 
     Args:
         history: a row an epoch with the keys `loss` and `accuracy`, and where there were validation images `val_loss`
-            and `val_accuracy`; accuracies are 0 to 1. `epoch` counts from 0; rows without it are counted.
+            and `val_accuracy`; accuracies are 0 to 1. `epoch` counts from 1; rows without it are counted.
         path: where the PNG goes.
 
     Raises:
@@ -41,8 +41,8 @@ def plot_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def epochs_of(history: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
-    """The numbers of the epochs, from 1, as people count them."""
-    return np.array([row.get("epoch", i) + 1 for i, row in enumerate(history)], np.float64)
+    """The numbers of the epochs, from 1."""
+    return np.array([row.get("epoch", i) for i, row in enumerate(history, 1)], np.float64)
 
 
 def column(history: Sequence[Mapping[str, float]], key: str) -> NDArray[np.float64]:
