@@ -133,7 +133,8 @@ def _grey(images: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
     if images.shape[3] == 1:
         return images[..., 0]
     red, green, blue = (images[..., k] * np.uint32(LUMA[k]) for k in range(3))
-    return (red + green + blue + np.uint32(1 << 15)) >> np.uint32(16)
+    scaled: NDArray[np.uint32] = red + green + blue + np.uint32(1 << 15)
+    return scaled >> np.uint32(16)
 
 
 def _turn_hue(images: NDArray[np.uint8], turns: NDArray[np.float32], *, out: NDArray[np.uint8]) -> None:
