@@ -12,7 +12,7 @@ from cnnflow.data.image_set import Dataset, Images, ImageSet
 from cnnflow.data.shards import select
 from cnnflow.errors import DataError, OptionError
 
-# With a test split of its own (as the named datasets have), the tutorial's 20% of the training images; without, 70/15/15.
+# Beside a test split of its own, as the named datasets have, the tutorial's 20% of the training images; else 70/15/15.
 VALIDATION_BESIDE_OWN_TEST = 0.2
 VALIDATION_BESIDE_CUT_TEST = 0.15
 
@@ -177,7 +177,7 @@ def _quotas(counts: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     """`limit` divided like `counts`, one each first where it is enough for that; leftovers by largest remainders."""
     sure = np.minimum(counts, 1) if limit >= np.count_nonzero(counts) else np.zeros_like(counts)
     exact = (counts - sure) * ((limit - sure.sum()) / (counts - sure).sum())
-    quotas = sure + np.floor(exact).astype(np.int64)
+    quotas: NDArray[np.int64] = sure + np.floor(exact).astype(np.int64)
     largest = np.argsort(np.floor(exact) - exact, kind="stable")
     quotas[largest[: limit - quotas.sum()]] += 1
     return quotas
