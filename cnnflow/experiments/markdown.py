@@ -1,0 +1,107 @@
+"""Tables of experiments as Markdown."""
+
+from collections.abc import Sequence
+
+from cnnflow.evaluation.statistics import Interval
+from cnnflow.experiments.claims import claims_for, judge_claims
+from cnnflow.experiments.comparison import Comparison, Pair, Row
+
+MOST_CLASSES = 3
+
+FIGURES = (
+    "model",
+    "parameters",
+    "multiply-adds",
+    "training time",
+    "images/s",
+    "training accuracy",
+    "test accuracy",
+    "gap",
+)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The comparison as a Markdown page: figures, differences, classes, and the tutorial's claims where it has some.
+
+    Example:
+        >>> write_text(folder / "compare.md", comparison_markdown(comparison))
+    """
+    test = f"{comparison.images['test']:,}"
+    parts = [
+        f"# {' against '.join(row.variant for row in comparison.rows)} on {comparison.dataset}",
+        f"{comparison.images['train']:,} training and {test} test images; means over {_seeds(comparison.rows[0])}.",
+        table(FIGURES, [figures(row) for row in comparison.rows]),
+    ]
+    if claims := claims_for(comparison):
+        rows = [
+            (f"{name}, reported", f"{c.parameters:,}", "", f"{c.minutes:.2f} min", "", f"{c.train_accuracy:.2%}",
+             f"{c.test_accuracy:.2%}", f"{100 * c.gap:.2f}")
+            for name, c in claims.items()
+        ]  # fmt: skip
+        parts += ["## What the tutorial reports", table(FIGURES, rows), bullets(judge_claims(comparison))]
+    parts += [part for pair in comparison.pairs for part in _pair(pair)]
+    return "\n\n".join(parts) + "\n"
+
+
+def figures(row: Row) -> tuple[str, ...]:
+    """A row's cells under `FIGURES`."""
+    return (
+        row.variant,
+        f"{row.parameters:,}",
+        "" if row.multiply_adds is None else f"{row.multiply_adds:,}",
+        f"{row.seconds / 60:.2f} min",
+        f"{row.images_per_second:,.0f}",
+        f"{row.train_accuracy:.2%}",
+        percent(row.test_accuracy),
+        f"{100 * row.gap:.2f}",
+    )
+
+
+def percent(interval: Interval) -> str:
+    """An accuracy with its interval: "46.78% (45.9 to 47.6)"."""
+    return f"{interval.value:.2%} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def points(interval: Interval) -> str:
+    """A difference with its interval, in points: "+15.6 (+14.8 to +16.4)"."""
+    return f"{100 * interval.value:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
+
+
+def mcnemar_text(pair: Pair) -> str:
+    """McNemar's test of a pair in a line."""
+    test = pair.mcnemar
+    chance = "p < 0.0001" if test.p_value < 1e-4 else f"p = {test.p_value:.4f}"
+    return f"{chance}; only {pair.a} right: {test.only_a:,}, only {pair.b} right: {test.only_b:,}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars within cells are escaped."""
+    lines = [header, [":---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _pair(pair: Pair) -> list[str]:
+    level = f"{100 * pair.difference.level:.4g}%"
+    classes = list(pair.per_class.items())[:MOST_CLASSES]
+    return [
+        f"## {pair.b} against {pair.a}",
+        pair.sentence,
+        bullets(
+            [
+                f"difference in test accuracy, points ({level} interval): {points(pair.difference)}",
+                f"McNemar's test: {mcnemar_text(pair)}",
+                f"agreement: {pair.agreement:.1%} of the answers",
+                "classes that differ most, points of recall: "
+                + "; ".join(f"{name} {points(interval)}" for name, interval in classes),
+            ]
+        ),
+    ]
+
+
+def _seeds(row: Row) -> str:
+    return "1 seed" if row.seeds == 1 else f"{row.seeds} seeds"
