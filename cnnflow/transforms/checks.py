@@ -38,18 +38,17 @@ def check_whole(name: str, value: int, low: int, high: int) -> None:
         raise OptionError(f"{name}={value!r}; it must be a whole number from {low} to {high}")
 
 
-def check_between(name: str, value: float, low: float, high: float = math.inf) -> None:
+def check_between(name: str, value: float, low: float, high: float) -> None:
     """Raise `OptionError` unless `value` is a finite number, `low <= value <= high`."""
     if not _is_number(value) or not low <= value <= high:
         raise OptionError(f"{name}={value!r}; it must be {_rule(low, high)}")
 
 
-def check_range(name: str, ends: tuple[float, float], low: float, high: float = math.inf) -> None:
-    """Raise `OptionError` unless `ends` is a pair of finite numbers, `low < ends[0] <= ends[1] <= high`."""
+def check_range(name: str, ends: tuple[float, float], low: float, high: float) -> None:
+    """Raise `OptionError` unless `ends` is a pair of finite numbers, `low <= ends[0] <= ends[1] <= high`."""
     fine = isinstance(ends, tuple) and len(ends) == 2 and all(map(_is_number, ends))
-    if not fine or not low < ends[0] <= ends[1] <= high:
-        top = "" if high == math.inf else f" and at most {high}"
-        raise OptionError(f"{name}={ends!r}; it must be a pair (lowest, highest), both above {low}{top}")
+    if not fine or not low <= ends[0] <= ends[1] <= high:
+        raise OptionError(f"{name}={ends!r}; it must be a pair (lowest, highest), both {_rule(low, high)}")
 
 
 def amounts_for(
@@ -111,6 +110,4 @@ def _is_number(value: object) -> bool:
 
 
 def _rule(low: float, high: float) -> str:
-    if low == -math.inf and high == math.inf:
-        return "finite"
-    return f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+    return "finite" if low == -math.inf else f"{low:g} to {high:g}"

@@ -65,7 +65,7 @@ def random_erasing(
     check_images(images)
     check_between("probability", probability, 0, 1)
     check_range("area", area, 0, 1)
-    check_range("aspect", aspect, 0, 100)
+    check_range("aspect", aspect, 0.01, 100)
     n, height, width, _ = images.shape
     drawn = rng.random((n, 5))
     pixels = (area[0] + drawn[:, 0] * (area[1] - area[0])) * height * width

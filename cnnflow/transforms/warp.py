@@ -149,7 +149,8 @@ def _bring_inside(places: NDArray[np.int32], side: int, fill: str) -> None:
 
 def _fold(places: NDArray[np.int32], side: int) -> None:
     """Reflect places about the outer edges of the first and the last pixel, until none is outside."""
-    edge, length = BEFORE * ONE - ONE // 2, side * ONE
+    # ROUND is part of each place; reflected, it would round the wrong way.
+    edge, length = BEFORE * ONE - ONE // 2 + ROUND, side * ONE
     places -= edge
     while places.size and (places.min() < 0 or places.max() > length):
         np.absolute(places, out=places)
