@@ -78,7 +78,7 @@ class ModelConfig:
 
     Attributes:
         name: a name of `cnnflow models`.
-        dropout: the fraction of units left out in training.
+        dropout: the fraction of units left out in training; None: as the network has it by itself.
         l1: penalty on kernels, `l1 * sum(abs(w))`.
         l2: penalty on kernels, `l2 * sum(w**2)`.
         batch_norm: normalise where the network does not do it anyway.
@@ -87,7 +87,7 @@ class ModelConfig:
     """
 
     name: str = "basic_cnn"
-    dropout: float = 0.0
+    dropout: float | None = None
     l1: float = 0.0
     l2: float = 0.0
     batch_norm: bool = False
@@ -96,7 +96,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _at_least("hidden", self.hidden, 0)
-        if not 0 <= self.dropout < 1:
+        if self.dropout is not None and not 0 <= self.dropout < 1:
             raise OptionError(f"dropout={self.dropout}; it must be at least 0 and below 1, such as 0.3")
         _at_least("l1", self.l1, 0)
         _at_least("l2", self.l2, 0)

@@ -24,15 +24,20 @@ app = typer.Typer(
 commands.register(app)
 
 
-@app.callback(invoke_without_command=False)
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cnnflow {cnnflow.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """From a dataset name or a folder of pictures to a trained, tested CNN image classifier."""
-    if version:
-        typer.echo(f"cnnflow {cnnflow.__version__}")
-        raise typer.Exit
 
 
 def run() -> None:

@@ -266,12 +266,9 @@ def build(
     for weights that cannot be had; `DataError` for a file of other weights.
     """
     one_of("model", config.name, tuple(MODELS))
-    options: dict[str, Any] = {
-        "dropout": config.dropout,
-        "l1": config.l1,
-        "l2": config.l2,
-        "batch_norm": config.batch_norm,
-    }
+    options: dict[str, Any] = {"l1": config.l1, "l2": config.l2, "batch_norm": config.batch_norm}
+    if config.dropout is not None:
+        options["dropout"] = config.dropout
     if config.name in BACKBONES:
         options["hidden"] = config.hidden
     else:

@@ -190,18 +190,18 @@ class _Training:
     def run(self, steps: Steps, batches: Callable[[int], Iterator[Any]]) -> str:
         """Train until there is a reason to stop, and return it; `batches(n)` gives the next n for Keras."""
         if steps.state == TrainingState():
-            self.save(steps.state)
+            self.save(self.trainer, steps.state)
         while (stopped := reason_to_stop(steps.state, self.recipe) or steps.reason_to_stop()) is None:
             self._epoch(steps, batches)
-        self.save(steps.state)
+        self.save(self.trainer, steps.state)
         if stopped != "interrupted" and self.kept:
             self.model.set_weights(self.kept)
         return stopped
 
-    def save(self, state: TrainingState) -> None:
-        """Write a snapshot of `state`."""
+    def save(self, trainer: keras.Model, state: TrainingState) -> None:
+        """Write a snapshot of `trainer` at `state`."""
         order = state.epoch * self.rules.steps + state.step
-        self.saver.save(order, lambda: capture(self.trainer, state, self.kept, self.fingerprint))
+        self.saver.save(order, lambda: capture(trainer, state, self.kept, self.fingerprint))
 
     def _epoch(self, steps: Steps, batches: Callable[[int], Iterator[Any]]) -> None:
         epoch = steps.state.epoch
@@ -228,7 +228,7 @@ class _Training:
             _assign(self.trainer, steps.raw)
         self.on_event(EpochDone(self.recipe.epochs, steps.state.history))
         if self.saver.due_after_epoch():
-            self.save(steps.state)
+            self.save(self.trainer, steps.state)
 
     def _row(self, steps: Steps, logs: Mapping[str, list[float]]) -> Row:
         started = steps.seconds

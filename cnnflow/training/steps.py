@@ -64,7 +64,7 @@ class Steps(keras.callbacks.Callback):
         state: TrainingState,
         rules: StepRules,
         saver: SnapshotSaver,
-        save: Callable[[TrainingState], None],
+        save: Callable[[keras.Model, TrainingState], None],
         should_stop: ShouldStop,
         on_event: OnEvent,
         metrics: Weights,
@@ -170,7 +170,8 @@ class Steps(keras.callbacks.Callback):
         # After the last step the epoch ends, with its own snapshot, whose place in the epoch is unambiguous.
         if self.steps_left and (self.stopped == "interrupted" or self._saver.due_in_epoch()):
             self._require_finite(self._last_logs)
-            self._save(self.state)
+            # Reading `self.model` hands the variables back to the model, which on JAX is without them within an epoch.
+            self._save(self.model, self.state)
             self._step_started = time.perf_counter()
         if self.stopped:
             self.model.stop_training = True
