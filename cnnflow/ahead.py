@@ -1,6 +1,7 @@
 """`Ahead`: an iterator whose items are made ahead in threads, few at a time, and given in order."""
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -10,8 +11,8 @@ Item = TypeVar("Item")
 
 # How often a waiting consumer wakes, so that Ctrl-C reaches it where a lock cannot be interrupted (Windows).
 WAKE_SECONDS = 0.5
-# How long `close` waits for items that are being made; their threads end by themselves afterwards.
-CLOSE_SECONDS = 2.0
+# How long `close` waits at most for items that are being made; their threads then end by themselves.
+CLOSE_SECONDS = 1.0
 
 
 class Ahead(Generic[Item]):
@@ -28,6 +29,7 @@ class Ahead(Generic[Item]):
     """
 
     def __init__(self, make: Callable[[int], Item], start: int, stop: int, *, workers: int) -> None:
+        self._inline = workers == 0
         self._shared = _Shared(make, start, stop, room=2 * workers + 1)
         self._threads = [
             threading.Thread(target=_work, args=(self._shared,), name=f"ahead-{i}", daemon=True) for i in range(workers)
@@ -46,7 +48,7 @@ class Ahead(Generic[Item]):
             self.close()
             raise StopIteration
         try:
-            return self._shared.take() if self._threads else self._shared.make_next()
+            return self._shared.make_next() if self._inline else self._shared.take()
         except BaseException:
             self.close()
             raise
@@ -54,8 +56,9 @@ class Ahead(Generic[Item]):
     def close(self) -> None:
         """End the threads; no further items are given."""
         self._shared.close()
-        for thread in self._threads:
-            thread.join(CLOSE_SECONDS)
+        end = time.monotonic() + CLOSE_SECONDS
+        while self._threads:
+            self._threads.pop().join(max(0.0, end - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
