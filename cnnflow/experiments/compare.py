@@ -1,6 +1,5 @@
 """Train several networks under equal conditions, and say which is better and what is not shown."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,10 +7,11 @@ from typing import Any
 
 from cnnflow.config import FitConfig, from_dict, to_dict
 from cnnflow.data.image_set import Dataset
-from cnnflow.errors import OptionError, RunError
+from cnnflow.errors import OptionError
 from cnnflow.events import Caution, OnEvent, ignore
 from cnnflow.experiments.comparison import Comparison, compare_outcomes
 from cnnflow.experiments.markdown import comparison_markdown
+from cnnflow.experiments.plan import save_plan
 from cnnflow.experiments.trials import Outcome, Trial, by_variant, read_outcome, run_trials
 from cnnflow.files import write_json, write_text
 from cnnflow.models.cost import multiply_adds
@@ -19,8 +19,6 @@ from cnnflow.plots.comparison import plot_class_differences, plot_gaps, plot_lea
 from cnnflow.training.run_folder import RunFolder
 from cnnflow.training.stopping import ShouldStop, never
 from cnnflow.training.trained import load_trained
-
-PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -116,28 +114,6 @@ def compare(
     write_text(folder / "compare.md", comparison_markdown(comparison))
     draw(comparison, outcomes, folder / "plots")
     return comparison
-
-
-def save_plan(folder: Path, command: str, content: Mapping[str, Any]) -> None:
-    """Write the plan of an experiment into its folder; raises `RunError` where the folder has another one."""
-    plan = {"command": command, **content}
-    path = folder / PLAN
-    if not path.exists():
-        write_json(path, plan)
-    elif read_plan(folder, command) != json.loads(json.dumps(plan)):
-        raise RunError(f"{folder} has the plan of another experiment; go on with --resume, or choose another --name")
-
-
-def read_plan(folder: Path, command: str) -> dict[str, Any]:
-    """The plan of the experiment in `folder`; raises `RunError` where there is none, or one of another command."""
-    path = folder / PLAN
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}); name the folder of a `cnnflow {command}`") from error
-    if content.get("command") != command:
-        raise RunError(f"{folder} is of `cnnflow {content.get('command')}`; use that command with --resume")
-    return content
 
 
 def count_multiply_adds(outcomes: Sequence[Outcome]) -> dict[str, int]:

@@ -1,10 +1,14 @@
 """Tables of experiments as Markdown."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cnnflow.evaluation.statistics import Interval
 from cnnflow.experiments.claims import claims_for, judge_claims
 from cnnflow.experiments.comparison import Comparison, Pair, Row
+
+if TYPE_CHECKING:
+    from cnnflow.experiments.study import Part
 
 MOST_CLASSES = 3
 
@@ -17,6 +21,16 @@ FIGURES = (
     "training accuracy",
     "test accuracy",
     "gap",
+)
+STUDY_FIGURES = (
+    "variant",
+    "rate",
+    "validation accuracy",
+    "test accuracy",
+    "difference, points",
+    "training accuracy",
+    "gap",
+    "training time",
 )
 
 
@@ -41,6 +55,46 @@ def comparison_markdown(comparison: Comparison) -> str:
         parts += ["## What the tutorial reports", table(FIGURES, rows), bullets(judge_claims(comparison))]
     parts += [part for pair in comparison.pairs for part in _pair(pair)]
     return "\n\n".join(parts) + "\n"
+
+
+def study_markdown(parts: Sequence["Part"]) -> str:
+    """The parts of a study as a Markdown page: a ranked table a factor, what is shown, and the best as a command.
+
+    Example:
+        >>> write_text(folder / "study.md", study_markdown(parts))
+    """
+    pages = []
+    for part in parts:
+        comparison = part.comparison
+        pages += [
+            f"# {part.factor} on {comparison.dataset}",
+            f"{comparison.images['train']:,} training, {comparison.images['validation']:,} validation and "
+            f"{comparison.images['test']:,} test images; means over {_seeds(comparison.rows[0])}; "
+            f"ranked by validation accuracy, differences from {part.reference!r}.",
+            table(STUDY_FIGURES, study_figures(part)),
+            bullets([pair.sentence for pair in comparison.pairs]),
+            f"The best on the validation images is {part.best!r}:",
+            f"```\n{part.command}\n```",
+        ]
+    return "\n\n".join(pages) + "\n"
+
+
+def study_figures(part: "Part") -> list[tuple[str, ...]]:
+    """The rows of a part under `STUDY_FIGURES`, ranked."""
+    differences = {pair.b: pair.difference for pair in part.comparison.pairs}
+    return [
+        (
+            row.variant,
+            f"{part.rates[row.variant]:g}" if row.variant in part.rates else "",
+            f"{row.validation_accuracy:.2%}",
+            percent(row.test_accuracy),
+            points(differences[row.variant]) if row.variant in differences else "",
+            f"{row.train_accuracy:.2%}",
+            f"{100 * row.gap:.2f}",
+            f"{row.seconds / 60:.2f} min",
+        )
+        for row in part.comparison.rows
+    ]
 
 
 def figures(row: Row) -> tuple[str, ...]:
