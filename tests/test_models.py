@@ -85,7 +85,7 @@ def test_multiply_adds_of_strides_groups_and_separable_layers_in_a_nested_model(
 def test_outputs_are_probabilities(name):
     entry = MODELS[name]
     model = build(ModelConfig(name), entry.input_shape, entry.classes, seed=0)
-    output = np.asarray(model(pixels(entry.input_shape)))
+    output = model.predict_on_batch(pixels(entry.input_shape))
     assert output.dtype == np.float32
     assert output.min() >= 0
     assert output.max() <= 1

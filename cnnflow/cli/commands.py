@@ -2,7 +2,7 @@
 
 import typer
 
-from cnnflow.cli import doctor, evaluate, fit, predict
+from cnnflow.cli import doctor, evaluate, fit, models, predict
 
 
 def register(app: typer.Typer) -> None:
@@ -10,4 +10,5 @@ def register(app: typer.Typer) -> None:
     app.command("fit")(fit.fit)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
+    app.command("models")(models.models)
     app.command("doctor")(doctor.doctor)

@@ -116,7 +116,7 @@ MODELS: Mapping[str, Entry] = {
     "speed_net": Entry(
         speed_net,
         "whitened first layer and three blocks of 32, 96 and 128 channels",
-        "the best accuracy in a few minutes of a CPU",
+        "high accuracy in a few minutes of a CPU",
         SMALL,
         387_896,
         26_025_248,
@@ -125,7 +125,7 @@ MODELS: Mapping[str, Entry] = {
     "speed_net_wide": Entry(
         partial(speed_net, widths=(64, 256, 256)),
         "the same with 64, 256 and 256 channels (airbench94)",
-        "seconds of a GPU, or half an hour of a CPU",
+        "higher accuracy: seconds of a GPU, or an hour of a CPU",
         SMALL,
         1_973_944,
         118_147_360,
@@ -134,7 +134,7 @@ MODELS: Mapping[str, Entry] = {
     "speed_net_deep": Entry(
         partial(speed_net, widths=(128, 384, 512), convolutions=3),
         "three convolutions a block, residual, 128, 384 and 512 channels (airbench96)",
-        "high accuracy in a minute of a GPU",
+        "still higher accuracy, on a GPU",
         SMALL,
         9_921_848,
         451_967_264,
@@ -151,7 +151,7 @@ MODELS: Mapping[str, Entry] = {
     "densenet_100": Entry(
         partial(densenet, depth=100),
         "DenseNet-BC, 100 layers, growth 12",
-        "the highest accuracy under a million weights; needs time",
+        "high accuracy under a million weights; needs time",
         SMALL,
         793_150,
         287_929_692,
@@ -167,7 +167,7 @@ MODELS: Mapping[str, Entry] = {
     "wide_resnet_28_10": Entry(
         partial(wide_resnet, depth=28, width=10),
         "wide ResNet, 28 layers, 10 times as wide",
-        "the highest accuracy on small pictures, on a GPU",
+        "very high accuracy on small pictures, on a GPU",
         SMALL,
         36_497_146,
         5_243_328_768,
@@ -183,7 +183,7 @@ MODELS: Mapping[str, Entry] = {
     "resnet34": Entry(
         partial(resnet, depth=34),
         "ResNet-34, small-image stem below 64 pixels",
-        "more pictures and more classes than ResNet-18 is for",
+        "as ResNet-18, for more pictures and more classes",
         SMALL,
         21_299_146,
         1_159_402_496,
@@ -191,7 +191,7 @@ MODELS: Mapping[str, Entry] = {
     "efficientnet_lite0": Entry(
         partial(assemble, "efficientnet_lite0"),
         "EfficientNet-Lite0; ImageNet weights from the package registry",
-        "few photos: with weights, from anywhere that pip works",
+        "few photos: its weights come with pip",
         LARGE,
         3_425_834,
         383_920_352,
@@ -207,7 +207,7 @@ MODELS: Mapping[str, Entry] = {
     "efficientnet_v2_b0": Entry(
         partial(assemble, "efficientnet_v2_b0"),
         "EfficientNetV2-B0 of keras.applications",
-        "few photos: the best accuracy for its cost",
+        "few photos: high accuracy for its cost",
         LARGE,
         5_932_122,
         716_818_976,
@@ -231,7 +231,7 @@ MODELS: Mapping[str, Entry] = {
     "convnext_tiny": Entry(
         partial(assemble, "convnext_tiny"),
         "ConvNeXt-Tiny of keras.applications",
-        "few photos: the best accuracy, on a GPU",
+        "few photos: high accuracy, on a GPU",
         LARGE,
         27_827_818,
         4_454_770_944,
@@ -239,7 +239,7 @@ MODELS: Mapping[str, Entry] = {
     "vgg16": Entry(
         partial(assemble, "vgg16"),
         "VGG-16 of keras.applications",
-        "to follow the tutorial; others are better at a tenth of its cost",
+        "to follow the tutorial; smaller ones do as well",
         LARGE,
         14_719_818,
         15_346_635_776,

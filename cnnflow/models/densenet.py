@@ -61,7 +61,7 @@ def _convolution(x: Any, name: str, filters: int, size: int, regularizer: Any) -
         size,
         padding="same",
         use_bias=False,
-        kernel_initializer="he_normal",
+        kernel_initializer="he_uniform",
         kernel_regularizer=regularizer,
         name=name,
     )(x)

@@ -142,7 +142,7 @@ def _block(x: Any, name: str, size: int, strides: int, factor: int, channels: in
 
 
 def _plain(name: str) -> dict[str, Any]:
-    return {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal", "name": name}
+    return {"padding": "same", "use_bias": False, "kernel_initializer": "he_uniform", "name": name}
 
 
 def _norm(x: Any, name: str) -> Any:

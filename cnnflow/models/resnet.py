@@ -122,7 +122,7 @@ def _convolution(x: Any, name: str, filters: int, *, size: int = 3, strides: int
         strides=strides,
         padding="same",
         use_bias=False,
-        kernel_initializer="he_normal",
+        kernel_initializer="he_uniform",
         kernel_regularizer=regularizer,
         name=name,
     )(x)

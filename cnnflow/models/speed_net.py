@@ -43,7 +43,7 @@ def speed_net(
     inputs = layers.Input(input_shape, name="input_layer")
     x = layers.Rescaling(1 / 64, offset=-2, name="rescaling")(inputs)
     filters = 2 * patch * patch * input_shape[-1]
-    x = layers.Conv2D(filters, patch, kernel_initializer="orthogonal", trainable=False, name="whitening")(x)
+    x = layers.Conv2D(filters, patch, kernel_initializer="he_uniform", trainable=False, name="whitening")(x)
     x = layers.Activation("gelu", name="whitening_activation")(x)
     for number, width in enumerate(widths, start=1):
         x = _block(x, f"block{number}", width, convolutions, regularizer)

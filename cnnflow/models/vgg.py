@@ -48,8 +48,8 @@ def vgg_net(
 
 def _block(name: str, filters: int, dropout: float, options: dict[str, Any]) -> list[Any]:
     block = [
-        *convolution(f"{name}_conv1", filters, initializer="he_normal", **options),
-        *convolution(f"{name}_conv2", filters, initializer="he_normal", **options),
+        *convolution(f"{name}_conv1", filters, initializer="he_uniform", **options),
+        *convolution(f"{name}_conv2", filters, initializer="he_uniform", **options),
         layers.MaxPooling2D(2, name=f"{name}_pool"),
     ]
     return [*block, layers.Dropout(dropout, name=f"{name}_dropout")] if dropout else block
