@@ -3,7 +3,6 @@
 The arrays have the names that Keras' own NPZ files use: `x_train`, `y_train`, `x_test`, `y_test`.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from cnnflow.config import DataConfig
 from cnnflow.data.cache import Arrays
 from cnnflow.data.image_set import Dataset, ImageSet
-from cnnflow.data.split import image_hashes
+from cnnflow.data.order import canonical_order
 from cnnflow.errors import DataError, OptionError
 
 
@@ -83,18 +82,10 @@ class FixedSet:
 
 
 def in_canonical_order(arrays: Arrays) -> Arrays:
-    """The same images in the order of their pixels' sha256, then label: one order, whatever order they came in."""
+    """The same four arrays with the images of each split in canonical order (see `cnnflow.data.order`)."""
     ordered: Arrays = {}
     for split in ("train", "test"):
         images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        order = np.lexsort((labels, np.array(image_hashes(images), dtype="S64")))
+        order = canonical_order(images, labels)
         ordered |= {f"x_{split}": images[order], f"y_{split}": labels[order]}
     return ordered
-
-
-def content_sha256(arrays: Arrays) -> str:
-    """One sha256 over images and labels of both splits, in the order that they have."""
-    digest = hashlib.sha256()
-    for name in ("x_train", "y_train", "x_test", "y_test"):
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()
