@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cnnflow.config import DataConfig
 from cnnflow.data.image_set import Dataset, ImageSet
-from cnnflow.data.split import Splits, image_hashes, join_groups, same_pixels, split
+from cnnflow.data.split import Splits, image_hashes, same_pixels, split
 from cnnflow.errors import DataError, OptionError
 
 CONFIG = DataConfig("photos")
@@ -163,12 +163,6 @@ def test_same_pixels_groups_exactly_the_equal_ones():
     groups = same_pixels(np.concatenate([images, images[[2]]]))
     assert groups[2] == groups[4]
     assert len(set(groups.tolist())) == 4
-
-
-def test_join_groups_is_transitive():
-    joined = join_groups(np.array([0, 0, 1, 2, 3]), np.array([5, 6, 6, 7, 8]))
-    assert len({joined[0], joined[1], joined[2]}) == 1
-    assert len(set(joined.tolist())) == 3
 
 
 def parts_of(parts: Splits):

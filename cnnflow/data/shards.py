@@ -6,6 +6,7 @@ A stored set is a folder with the raw bytes of its pictures in files of about on
 
 import os
 import weakref
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from cnnflow.errors import DataError
 # A set whose pixels take more than this is stored; up to it, it is held in memory (and copied once when it is split).
 LARGEST_IN_MEMORY = 512 * 2**20
 SHARD_BYTES = 2**30
+_CHUNK = 2**20
 
 
 class StoredImages:
@@ -100,8 +102,19 @@ def select(images: ImageSet, rows: NDArray[np.int64]) -> ImageSet:
     return replace(images, images=SelectedImages(images.images, rows), labels=images.labels[rows], origins=origins)
 
 
+def rows_of(images: Images, rows: NDArray[np.int64]) -> Images:
+    """`images` at `rows`: stored ones stay unread, and rows in memory that follow one another are not copied."""
+    if not isinstance(images, np.ndarray):
+        return SelectedImages(images, rows)
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return images[rows[0] : rows[-1] + 1]
+    return images[rows]
+
+
 class ShardWriter:
     """Writes pictures one after the other into the shards of `folder`; a context manager.
+
+    `count` is how many there are; `checksums` has the CRC-32 of each shard.
 
     Example:
         >>> with ShardWriter(folder, (80, 80, 3)) as writer:
@@ -111,6 +124,7 @@ class ShardWriter:
 
     def __init__(self, folder: Path, image_shape: tuple[int, int, int]) -> None:
         self.count = 0
+        self.checksums: list[int] = []
         self._folder = folder
         self._rows = rows_in_shard(image_shape)
         self._file: BinaryIO | None = None
@@ -121,18 +135,22 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish()
+        self.close()
 
     def append(self, image: NDArray[np.uint8]) -> None:
         """Add one picture, uint8 `[height, width, channels]`."""
         if self.count % self._rows == 0:
-            self._finish()
+            self.close()
             self._file = shard_path(self._folder, self.count // self._rows).open("wb")
+            self.checksums.append(0)
         assert self._file is not None
-        self._file.write(np.ascontiguousarray(image).data)
+        pixels = np.ascontiguousarray(image).data
+        self._file.write(pixels)
+        self.checksums[-1] = zlib.crc32(pixels, self.checksums[-1])
         self.count += 1
 
-    def _finish(self) -> None:
+    def close(self) -> None:
+        """Put what was written on the disk; when a shard is full, it has been closed already."""
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -143,6 +161,15 @@ class ShardWriter:
 def shard_path(folder: Path, number: int) -> Path:
     """The file of shard `number` in `folder`."""
     return folder / f"pixels-{number:05}.raw"
+
+
+def checksum(path: Path) -> int:
+    """The CRC-32 of a file's bytes."""
+    value = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            value = zlib.crc32(chunk, value)
+    return value
 
 
 def rows_in_shard(image_shape: tuple[int, ...]) -> int:

@@ -36,8 +36,8 @@ def split(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
     """Give `dataset` the splits that it lacks, and keep at most `config.limit` images of each.
 
     A split of the dataset's own is used as it is. A missing one is cut from the training images: for each class
-    its share, chosen by `seed`, the same one each time. Images that are equal pixel for pixel, or in one group of
-    `dataset.groups`, stay on one side. Every class that has an image in three groups or more is in all three parts.
+    its share, chosen by `seed`, the same one each time. Images of one group of `dataset.groups` stay on one side;
+    where it has no groups, those that are equal pixel for pixel do. A class with three groups and more is in each part.
 
     `config.validation` and `config.test` are fractions of `dataset.train` as it came; `config.validation` None
     means 0.2 where the dataset has a test split of its own and 0.15 where it has none.
@@ -58,7 +58,7 @@ def split(dataset: Dataset, config: DataConfig, *, seed: int) -> Splits:
     if sum(cuts.values()) >= 1:
         raise OptionError(f"validation and test take {sum(cuts.values()):.0%} of the images; leave some to train on")
     if cuts:
-        groups = _groups(dataset)
+        groups = same_pixels(dataset.train.images) if dataset.groups is None else dataset.groups
         for number, fraction in cuts.items():
             part[_cut(dataset.train, groups, part == 0, fraction, [seed, SPLIT_STREAM, number])] = number + 1
     train = _limited(_part(dataset.train, part == 0), config.limit, seed, _LIMIT)
@@ -85,26 +85,14 @@ def image_hashes(images: Images) -> list[str]:
 
 def same_pixels(images: Images) -> NDArray[np.int64]:
     """A group number for each image, int64 `[n]`: equal exactly where the pixels are equal."""
-    words = np.frombuffer(b"".join(_digests(images)), np.uint64).reshape(len(images), 4)
+    return group_digests(b"".join(_digests(images)))
+
+
+def group_digests(digests: bytes) -> NDArray[np.int64]:
+    """A group number for each of the sha256 digests that stand one after the other: equal where they are."""
+    words = np.frombuffer(digests, np.uint64).reshape(-1, 4)
     _, groups = np.unique(words, axis=0, return_inverse=True)
     return groups.astype(np.int64).reshape(-1)
-
-
-def join_groups(*groupings: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The groups in which two images are together when any of `groupings` (int64 `[n]` each) has them together."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(groupings[0])
-    firsts = [_first_of_group(groups) for groups in groupings]
-    rows, columns = np.tile(np.arange(count), len(firsts)), np.concatenate(firsts)
-    links = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(count, count))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
-
-
-def _first_of_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    return np.asarray(first[inverse], np.int64)
 
 
 def _digests(images: Images) -> Iterator[bytes]:
@@ -112,11 +100,6 @@ def _digests(images: Images) -> Iterator[bytes]:
     for start in range(0, len(images), step):
         for image in np.ascontiguousarray(images[start : start + step]):
             yield hashlib.sha256(image.data).digest()
-
-
-def _groups(dataset: Dataset) -> NDArray[np.int64]:
-    equal = same_pixels(dataset.train.images)
-    return equal if dataset.groups is None else join_groups(dataset.groups, equal)
 
 
 def _cut(
