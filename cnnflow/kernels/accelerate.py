@@ -6,15 +6,12 @@ is not installed, and gives the same results there up to rounding.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from types import MethodType
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 SWITCH = "CNNFLOW_KERNELS"
-
-Replacement = tuple[str, Callable[..., Any]]
 
 
 def accelerate(model: Any) -> int:
@@ -22,7 +19,7 @@ def accelerate(model: Any) -> int:
 
     Models inside the model are walked too. Does nothing where the fast operations do not apply: on another backend
     than JAX, on a GPU or TPU, or with the environment variable CNNFLOW_KERNELS=off. A model that is already compiled
-    may be accelerated; its functions are traced anew.
+    may be accelerated; its functions are traced anew. Also lets the process keep freed memory (`keep_freed_memory`).
 
     Args:
         model: any Keras model or layer. Layers of other classes than the stock ones are left alone.
@@ -38,32 +35,32 @@ def accelerate(model: Any) -> int:
     if not available():
         return 0
     # JAX is imported late, since this module must also be importable with another backend.
-    from cnnflow.kernels.layers import replacement
+    from cnnflow.kernels import layers
+    from cnnflow.kernels.memory import keep_freed_memory
 
-    count = 0
-    for layer in _walk(model):
-        found = replacement(layer)
-        if found is not None:
-            name, function = found
-            setattr(layer, name, MethodType(function, layer))
-            count += 1
-    if count:
-        _trace_anew(model)
-    return count
+    keep_freed_memory()
+    found = [fast for layer in _walk(model) if (fast := layers.replacement(layer)) is not None]
+    layers.pair(
+        [fast for fast in found if isinstance(fast, layers.FastConvolution)],
+        [fast for fast in found if isinstance(fast, layers.FastMaxPooling)],
+    )
+    for fast in found:
+        fast.layer.call = fast
+    _trace_anew(model)
+    return len(found)
 
 
 def restore(model: Any) -> int:
     """Undo `accelerate`; gives how many layers were changed back."""
-    count = 0
-    for layer in _walk(model):
-        for name in ("call", "convolution_op"):
-            function = vars(layer).get(name)
-            if isinstance(function, MethodType) and function.__func__.__module__ == "cnnflow.kernels.layers":
-                delattr(layer, name)
-                count += 1
-    if count:
-        _trace_anew(model)
-    return count
+    changed = [layer for layer in _walk(model) if _is_fast(vars(layer).get("call"))]
+    for layer in changed:
+        del layer.call
+    _trace_anew(model)
+    return len(changed)
+
+
+def _is_fast(call: Any) -> bool:
+    return type(call).__module__ == "cnnflow.kernels.layers"
 
 
 def available() -> bool:

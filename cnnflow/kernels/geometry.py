@@ -77,6 +77,18 @@ class Geometry:
         columns = (j, span[1] - j - (w - 1) * right - 1, right - 1)
         return lax.pad(part, jnp.zeros((), part.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
 
+    def convolve(self, x: Any, kernel: Any, groups: int = 1) -> Any:
+        """XLA's own convolution."""
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            self.strides,
+            self.padding,
+            rhs_dilation=self.dilation,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
+
     def inverse_counts(self, dtype: Any) -> Any:
         """[h', w', 1]: one over the number of image elements (not padding) in each window."""
         rows, columns = (self._counts(axis) for axis in (0, 1))

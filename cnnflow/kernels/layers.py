@@ -1,32 +1,167 @@
-"""What takes the place of a stock layer's behaviour: one function for each kind of layer."""
+"""What takes the place of a stock layer's `call`: one class for each kind of layer.
 
-from collections.abc import Callable
+Each object knows its layer and nothing that is traced, so that a copied layer gets a copied object that fits it.
+"""
+
+import weakref
+from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import keras
 
+from cnnflow.kernels.convolution import convolution, convolution_and_max_pool, fusable
+from cnnflow.kernels.geometry import geometry
 from cnnflow.kernels.pooling import average_pool, max_pool
 
-Function = Callable[..., Any]
+FUSED_ACTIVATIONS = {keras.activations.relu: True, keras.activations.linear: False}
 
 
-def replacement(layer: Any) -> tuple[str, Function] | None:
-    """The attribute of `layer` to replace and the function to put there; None: leave it alone."""
-    found = _BY_CLASS.get(type(layer))
-    if found is None or getattr(layer, "data_format", None) != "channels_last":
+@dataclass
+class Handoff:
+    """Tells a pooling layer what the convolution before it computed its input from.
+
+    The convolution's own output is computed as well, for whoever else reads it; the compiler drops it where nobody
+    does. Holds one output, weakly, and its source no longer than that lives.
+    """
+
+    _output: Any = None
+    _source: Any = None
+
+    def offer(self, output: Any, source: tuple[Any, Any, Any]) -> None:
+        # Only while tracing: outside of it nothing drops the work that is done twice.
+        if isinstance(output, jax.core.Tracer):
+            self._output = weakref.ref(output, lambda _: self._clear())
+            self._source = source
+
+    def take(self, output: Any) -> tuple[Any, Any, Any] | None:
+        """The source of `output`, if it was the last one offered."""
+        source = self._source if self._output is not None and self._output() is output else None
+        self._clear()
+        return source
+
+    def _clear(self) -> None:
+        self._output = self._source = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Handoff":
+        memo[id(self)] = copied = Handoff()
+        return copied
+
+
+@dataclass
+class FastLayer:
+    """A layer's replaced `call`."""
+
+    layer: Any
+
+    def __call__(self, inputs: Any) -> Any:
+        raise NotImplementedError
+
+
+@dataclass
+class FastConvolution(FastLayer):
+    """keras.layers.Conv2D."""
+
+    handoff: Handoff | None = None
+
+    def __call__(self, inputs: Any) -> Any:
+        layer = self.layer
+        kernel, bias = tensor(layer.kernel), tensor(layer.bias)
+        outputs = convolution(inputs, kernel, groups=layer.groups, **windows(layer))
+        outputs = finish(layer, outputs, bias)
+        if self.handoff is not None and bias is not None:
+            self.handoff.offer(outputs, (inputs, kernel, bias))
+        return outputs
+
+
+@dataclass
+class FastDepthwiseConvolution(FastLayer):
+    """keras.layers.DepthwiseConv2D with a depth multiplier of 1."""
+
+    def __call__(self, inputs: Any) -> Any:
+        layer = self.layer
+        kernel = keras.ops.swapaxes(tensor(layer.kernel), 2, 3)
+        outputs = convolution(inputs, kernel, groups=inputs.shape[3], **windows(layer))
+        return finish(layer, outputs, tensor(layer.bias))
+
+
+@dataclass
+class FastMaxPooling(FastLayer):
+    """keras.layers.MaxPooling2D; `source` is the convolution whose output it pools, where the two can be fused."""
+
+    source: Any = None
+    handoff: Handoff = field(default_factory=Handoff)
+
+    def __call__(self, inputs: Any) -> Any:
+        layer = self.layer
+        found = self.handoff.take(inputs)
+        if found is not None and self._fits(found[0], found[1]):
+            rectify = FUSED_ACTIVATIONS[self.source.activation]
+            return convolution_and_max_pool(*found, rectify=rectify, **windows(self.source))
+        return max_pool(inputs, layer.pool_size, layer.strides, layer.padding)
+
+    def _fits(self, x: Any, kernel: Any) -> bool:
+        window = windows(self.source)
+        shape = geometry(x.shape[1:3], kernel.shape[:2], window["strides"], window["padding"], window["dilation"])
+        odd = any(size % 2 for size in shape.output)
+        return fusable(shape, x.shape[0], kernel.shape) and not (odd and self.layer.padding == "same")
+
+
+@dataclass
+class FastAveragePooling(FastLayer):
+    """keras.layers.AveragePooling2D."""
+
+    def __call__(self, inputs: Any) -> Any:
+        layer = self.layer
+        return average_pool(inputs, layer.pool_size, layer.strides, layer.padding)
+
+
+def windows(layer: Any) -> dict[str, Any]:
+    """The arguments of `convolution` that a convolution layer's attributes give."""
+    return {"strides": layer.strides, "padding": layer.padding, "dilation": layer.dilation_rate}
+
+
+def tensor(variable: Any) -> Any:
+    """A layer's variable in the type that the layer computes in; None stays None."""
+    return None if variable is None else keras.ops.convert_to_tensor(variable)
+
+
+def finish(layer: Any, outputs: Any, bias: Any) -> Any:
+    """Add the bias, apply the activation."""
+    if bias is not None:
+        outputs = outputs + bias
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def replacement(layer: Any) -> FastLayer | None:
+    """What to put in the place of the layer's `call`; None: leave the layer alone."""
+    if getattr(layer, "data_format", None) != "channels_last" or getattr(layer, "quantization_mode", None):
         return None
-    return found
+    # Exactly these classes: a subclass may compute something else.
+    kind = type(layer)
+    if kind is keras.layers.Conv2D:
+        return FastConvolution(layer)
+    if kind is keras.layers.DepthwiseConv2D and layer.depth_multiplier == 1:
+        return FastDepthwiseConvolution(layer)
+    if kind is keras.layers.MaxPooling2D:
+        return FastMaxPooling(layer)
+    return FastAveragePooling(layer) if kind is keras.layers.AveragePooling2D else None
 
 
-def _max_pooling(self: Any, inputs: Any) -> Any:
-    return max_pool(inputs, self.pool_size, self.strides, self.padding)
+def pair(convolutions: list[FastConvolution], poolings: list[FastMaxPooling]) -> None:
+    """Let each 2x2 pooling know the convolution that it follows directly."""
+    by_output = {id(output): fast for fast in convolutions if (output := _tensor(fast.layer, "output")) is not None}
+    for pooling in poolings:
+        fast = by_output.get(id(_tensor(pooling.layer, "input")))
+        layer = pooling.layer
+        tiling = tuple(layer.pool_size) == tuple(layer.strides) == (2, 2)
+        if fast is not None and tiling and fast.layer.groups == 1 and fast.layer.activation in FUSED_ACTIVATIONS:
+            fast.handoff, pooling.source = pooling.handoff, fast.layer
 
 
-def _average_pooling(self: Any, inputs: Any) -> Any:
-    return average_pool(inputs, self.pool_size, self.strides, self.padding)
-
-
-_BY_CLASS: dict[type, tuple[str, Function]] = {
-    keras.layers.MaxPooling2D: ("call", _max_pooling),
-    keras.layers.AveragePooling2D: ("call", _average_pooling),
-}
+def _tensor(layer: Any, name: str) -> Any:
+    """The layer's symbolic input or output; None where it was not built in a graph, or has several."""
+    try:
+        return getattr(layer, name)
+    except (AttributeError, ValueError):
+        return None

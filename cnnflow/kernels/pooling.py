@@ -10,14 +10,14 @@ Ties in a window: the first element in row-major order gets the whole gradient, 
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from cnnflow.kernels.geometry import Geometry, Padding, geometry
 
-Array = jax.Array
+Array: TypeAlias = Any
 
 
 def max_pool(x: Array, pool_size: Sequence[int], strides: Sequence[int], padding: Padding = "valid") -> Array:

@@ -1,0 +1,30 @@
+"""1x1 convolution as a matrix product of all pixels, forward and both gradients."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnnflow.kernels.geometry import Geometry
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def pointwise_convolution(shape: Geometry, x: Any, kernel: Any) -> Any:
+    """float32 [n, h, w, c] and [1, 1, c, o] -> [n, h', w', o]; with a stride, of every so many pixels."""
+    return jnp.matmul(shape.window(shape.pad(x), 0, 0), kernel[0, 0])
+
+
+def _forward(shape: Geometry, x: Any, kernel: Any) -> tuple[Any, tuple[Any, Any]]:
+    return pointwise_convolution(shape, x, kernel), (x, kernel)
+
+
+def _backward(shape: Geometry, saved: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
+    x, kernel = saved
+    pixels = shape.window(shape.pad(x), 0, 0).reshape(-1, x.shape[3])
+    flat = gradient.reshape(-1, gradient.shape[3])
+    dx = shape.crop(shape.unwindow(jnp.matmul(gradient, kernel[0, 0].T), 0, 0))
+    return dx, jnp.matmul(pixels.T, flat).reshape(kernel.shape)
+
+
+pointwise_convolution.defvjp(_forward, _backward)
