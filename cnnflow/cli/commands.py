@@ -2,7 +2,7 @@
 
 import typer
 
-from cnnflow.cli import doctor, evaluate, fit, models, predict
+from cnnflow.cli import audit, doctor, evaluate, fit, models, predict, prepare
 
 
 def register(app: typer.Typer) -> None:
@@ -10,5 +10,7 @@ def register(app: typer.Typer) -> None:
     app.command("fit")(fit.fit)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
+    app.command("audit")(audit.audit)
+    app.command("prepare")(prepare.prepare)
     app.command("models")(models.models)
     app.command("doctor")(doctor.doctor)

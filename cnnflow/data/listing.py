@@ -111,7 +111,7 @@ def list_folder(folder: Path) -> Listing:
     if not folder.is_dir():
         raise DataError(f"no folder {folder}; give a folder with one folder of pictures for each class")
     walk = _Walk(Path(os.path.realpath(folder)))
-    top = walk.entries(_Entry("", True, 0, 0, (str(walk.root),)))
+    top = walk.entries(_top(walk.root))
     if walk.refused and not top:
         raise DataError(f"{folder} {walk.refused[0][1].reason}")
     split_of = _split_folders(walk, top)
@@ -141,6 +141,25 @@ def list_folder(folder: Path) -> Listing:
     )
 
 
+def list_pictures(folder: Path) -> list[Path]:
+    """The files under `folder`, at any depth, that are named like a picture or have no ending, sorted by path.
+
+    Hidden files, litter, and links that leave the folder are left out.
+
+    Raises:
+        DataError: `folder` cannot be opened.
+
+    Example:
+        >>> list_pictures(Path("photos"))[:2]
+        [PosixPath('photos/a.jpg'), PosixPath('photos/holiday/b.PNG')]
+    """
+    walk = _Walk(Path(os.path.realpath(folder)))
+    files = [entry.path for entry in walk.files(_top(walk.root)) if named_like_a_picture(entry.path)]
+    if walk.refused and walk.refused[0][0] == "":
+        raise DataError(f"{folder} {walk.refused[0][1].reason}")
+    return [folder / path for path in sorted(files)]
+
+
 def printable(path: str) -> str:
     """A file name as text that can be written as UTF-8; bytes that are not UTF-8 become \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -160,6 +179,10 @@ def _split_folders(walk: "_Walk", top: Sequence[_Entry]) -> dict[str, str]:
         for entry in named
         if any(inner.is_folder for inner in walk.peek(entry))
     }
+
+
+def _top(root: Path) -> _Entry:
+    return _Entry("", True, 0, 0, (str(root),))
 
 
 class _Walk:

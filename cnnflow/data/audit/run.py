@@ -11,7 +11,7 @@ from PIL import Image
 from cnnflow.data.audit.classes import class_counts, class_findings
 from cnnflow.data.audit.duplicates import duplicate_findings
 from cnnflow.data.audit.files import file_findings, stray_findings
-from cnnflow.data.audit.findings import HARD, Audit
+from cnnflow.data.audit.findings import HARD, Audit, Finding
 from cnnflow.data.audit.looks import Look, look, look_findings
 from cnnflow.data.decode import open_picture, report
 from cnnflow.data.faults import Fault, PictureError
@@ -68,8 +68,13 @@ def audit(folder: Path, *, workers: int | None = None, on_event: OnEvent = ignor
         *look_findings([file.origin for file in files], [one.look for one in seen]),
         *stray_findings(listing),
     ]
-    findings.sort(key=lambda finding: finding.severity != HARD)
-    return Audit(str(folder), len(files), counts, tuple(findings))
+    return Audit(str(folder), len(files), counts, _ordered(findings))
+
+
+def _ordered(findings: list[Finding]) -> tuple[Finding, ...]:
+    """The hard ones first, and those of one kind together."""
+    kinds = list(dict.fromkeys(finding.kind for finding in findings))
+    return tuple(sorted(findings, key=lambda finding: (finding.severity != HARD, kinds.index(finding.kind))))
 
 
 def _see(path: Path) -> _Seen | Fault:
