@@ -22,11 +22,10 @@ def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
         >>> keep_classes(flowers, ["dandelion", "daisy"]).train.class_names
         ('dandelion', 'daisy')
     """
+    check_names(names)
     if not names:
         return dataset
     old = [_label(name, dataset) for name in names]
-    if len(set(old)) != len(old):
-        raise OptionError(f"classes {', '.join(names)}; each class can be named once")
     rows = _rows(dataset.train, old)
     return replace(
         dataset,
@@ -36,6 +35,14 @@ def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
         labels_in={code: tuple(all_names[i] for i in old) for code, all_names in (dataset.labels_in or {}).items()},
         groups=None if dataset.groups is None else dataset.groups[rows],
     )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise `OptionError` unless `names` are none, or two classes or more, each named once."""
+    if len(names) == 1:
+        raise OptionError(f"only the class {names[0]}; a classifier needs at least two")
+    if len(set(names)) != len(names):
+        raise OptionError(f"classes {', '.join(names)}; each class can be named once")
 
 
 def _label(name: str, dataset: Dataset) -> int:
