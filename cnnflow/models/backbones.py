@@ -4,6 +4,7 @@ Each takes colour pictures `[n, height, width, 3]` of values 0 to 255; what it w
 another mean) is made by layers of its own, so that no caller can get it wrong.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,11 @@ def _load_imagenet(name: str, network: keras.Model) -> None:
 
 def _load_keras_file(network: keras.Model, path: Path) -> None:
     try:
-        network.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves layers as they were.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"{path} does not hold weights of {network.name} without its top: {reason}") from error
 
