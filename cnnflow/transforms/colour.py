@@ -149,7 +149,9 @@ def _turn_hue(images: NDArray[np.uint8], turns: NDArray[np.float32], *, out: NDA
         np.where(highest == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
     hue += turns
-    for channel, phase in enumerate((5, 3, 1)):
-        place = (hue + phase) % 6
-        lack = np.clip(np.minimum(place, 4 - place), 0, 1)
-        out[..., channel] = np.rint(highest - spread * lack)
+    hue -= 6 * np.floor(hue / 6)
+    # How much of its range each channel has at a hue from 0 to 6: red 1 at both ends, green at 2, blue at 4.
+    parts = (np.abs(hue - 3) - 1, 2 - np.abs(hue - 2), 2 - np.abs(hue - 4))
+    for channel, part in enumerate(parts):
+        part.clip(0, 1, out=part)
+        out[..., channel] = np.rint(highest - spread * (1 - part))
