@@ -221,18 +221,14 @@ def comparison_table(comparison: "Comparison") -> Any:
     """A rich table of the figures of each variant, the tutorial's own beside them where it has some."""
     from rich.table import Table
 
-    from cnnflow.experiments.claims import claims_for
-    from cnnflow.experiments.markdown import FIGURES, figures
+    from cnnflow.experiments.markdown import figure_columns, limited
 
-    table = Table(title=f"{comparison.images['test']:,} test images of {comparison.dataset}", title_justify="left")
-    for number, title in enumerate(FIGURES):
-        table.add_column(title, justify="right" if number else "left")
-    claims = claims_for(comparison)
-    for row in comparison.rows:
-        table.add_row(*figures(row))
-        if row.variant in claims:
-            claim = claims[row.variant]
-            reported = ("  as reported", f"{claim.parameters:,}", "", f"{claim.minutes:.2f} min", "")
-            rates = (f"{claim.train_accuracy:.2%}", f"{claim.test_accuracy:.2%}", f"{100 * claim.gap:.2f}")
-            table.add_row(*reported, *rates, style="dim")
+    header, rows = figure_columns(comparison)
+    title = f"{comparison.images['test']:,} test images of {comparison.dataset}{limited(comparison)}"
+    table = Table(title=title, title_justify="left")
+    for number, title in enumerate(header):
+        style = "dim" if title == "reported" else "bold" if not number else None
+        table.add_column(title, justify="right" if number else "left", style=style)
+    for row in rows:
+        table.add_row(*row)
     return table

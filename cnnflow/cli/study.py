@@ -155,19 +155,34 @@ def _model(usual: Any, name: str | None) -> Any:
 
 
 def _show(part: "Part") -> None:
-    from rich.table import Table
-
-    from cnnflow.experiments.markdown import STUDY_FIGURES, study_figures
-
-    images = f"{part.comparison.images['test']:,} test images of {part.comparison.dataset}"
-    table = Table(title=f"{part.factor}, ranked by validation accuracy; {images}", title_justify="left")
-    for number, title in enumerate(STUDY_FIGURES):
-        table.add_column(title, justify="right" if number else "left")
-    for row in study_figures(part):
-        table.add_row(*row, style="bold" if row[0] == part.best else None)
     console = results()
-    console.print(table)
+    console.print(_table(part))
     for pair in part.comparison.pairs:
         console.print(pair.sentence, soft_wrap=True)
     console.print(f"The best on the validation images, {part.best}:", style="bold")
     console.print(f"  {part.command}", soft_wrap=True, markup=False)
+
+
+def _table(part: "Part") -> Any:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from cnnflow.experiments.markdown import limited, points
+
+    differences = {pair.b: points(pair.difference) for pair in part.comparison.pairs}
+    images = f"{part.comparison.images['test']:,} test images of {part.comparison.dataset}{limited(part.comparison)}"
+    table = Table(title=f"{part.factor}, {images}; ranked by validation accuracy", title_justify="left", box=SIMPLE)
+    table.add_column("variant")
+    for title in ("rate", "validation", "test", f"against {part.reference}", "gap"):
+        table.add_column(title, justify="right")
+    for row in part.comparison.rows:
+        table.add_row(
+            row.variant,
+            f"{part.rates[row.variant]:g}" if row.variant in part.rates else "",
+            f"{row.validation_accuracy:.2%}",
+            f"{row.test_accuracy.value:.2%}",
+            differences.get(row.variant, ""),
+            f"{100 * row.gap:.2f}",
+            style="bold" if row.variant == part.best else None,
+        )
+    return table

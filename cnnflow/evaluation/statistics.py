@@ -16,7 +16,7 @@ from cnnflow.errors import DataError
 
 RESAMPLES = 10_000
 # Where a count of seeds stops being worth saying.
-MOST_SEEDS = 1000
+MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)

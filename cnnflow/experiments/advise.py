@@ -162,8 +162,8 @@ def _remarks(figures: Figures) -> tuple[str, ...]:
         )
     if figures.largest > _BALANCED * figures.smallest:
         remarks.append(
-            f"classes have {figures.smallest:,} to {figures.largest:,} images: weigh them (--class-weights), and look at "
-            "recall by class, not at accuracy alone"
+            f"classes have {figures.smallest:,} to {figures.largest:,} images: weigh them (--class-weights), and look "
+            "at recall by class, not at accuracy alone"
         )
     if figures.classes == 2:
         remarks.append("2 classes: one sigmoid unit is enough at the output")

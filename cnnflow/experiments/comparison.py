@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cnnflow.errors import RunError
 from cnnflow.evaluation.statistics import (
+    MOST_SEEDS,
     Interval,
     McNemar,
     accuracy,
@@ -91,6 +92,7 @@ class Comparison:
     Attributes:
         dataset: what they were trained on.
         images: how many images each split has.
+        limit: what `--limit` made of each split; None: nothing.
         wanted: the difference that the sample sizes are for.
         rows: the variants' figures.
         pairs: the statistics of the pairs that were asked for.
@@ -98,6 +100,7 @@ class Comparison:
 
     dataset: str
     images: Mapping[str, int]
+    limit: int | None
     wanted: float
     rows: tuple[Row, ...]
     pairs: tuple[Pair, ...]
@@ -141,6 +144,7 @@ def compare_outcomes(
     return Comparison(
         dataset=str(first["dataset"]),
         images=first["images"],
+        limit=first.get("limit"),
         wanted=wanted,
         rows=tuple(_row(name, group, (multiply_adds or {}).get(name)) for name, group in variants.items()),
         pairs=tuple(_pair(variants[a], variants[b], wanted, level) for a, b in pairs),
@@ -244,15 +248,16 @@ def say(
         return f"{a} is more accurate than {b}, by {-high:.1f} to {-low:.1f} points.{whom}"
     none = f"No difference can be seen between {a} and {b} ({low:+.1f} to {high:+.1f} points)"
     if max(-found.low, found.high) < wanted:
-        return f"{none}; one of {_points(wanted)} or more is ruled out.{whom}"
+        return f"{none}; a difference of {_points(wanted)} or more is ruled out.{whom}"
     needs = []
     if images > shape[1]:
         needs.append(f"about {_rounded(images):,} test images instead of {shape[1]:,}")
     if seeds is not None and seeds > shape[0]:
-        needs.append(f"about {seeds} seeds instead of {shape[0]}")
+        many = f"{MOST_SEEDS} or more" if seeds >= MOST_SEEDS else f"about {seeds}"
+        needs.append(f"{many} seeds instead of {shape[0]}")
     if not needs:
-        return f"{none}, although one of {_points(wanted)} would probably have been."
-    return f"{none}; {' and '.join(needs)} would be needed to see one of {_points(wanted)}."
+        return f"{none}, although a difference of {_points(wanted)} would probably have been seen.{whom}"
+    return f"{none}; {' and '.join(needs)} would be needed to see a difference of {_points(wanted)}."
 
 
 def _points(share: float) -> str:

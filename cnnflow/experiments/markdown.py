@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cnnflow.evaluation.statistics import Interval
-from cnnflow.experiments.claims import claims_for, judge_claims
+from cnnflow.experiments.claims import Claim, claims_for, judge_claims
 from cnnflow.experiments.comparison import Comparison, Pair, Row
 
 if TYPE_CHECKING:
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 MOST_CLASSES = 3
 
 FIGURES = (
-    "model",
     "parameters",
     "multiply-adds",
+    "epochs",
     "training time",
     "images/s",
     "training accuracy",
     "test accuracy",
-    "gap",
+    "95% interval",
+    "gap, points",
 )
 STUDY_FIGURES = (
     "variant",
@@ -43,16 +44,12 @@ def comparison_markdown(comparison: Comparison) -> str:
     test = f"{comparison.images['test']:,}"
     parts = [
         f"# {' against '.join(row.variant for row in comparison.rows)} on {comparison.dataset}",
-        f"{comparison.images['train']:,} training and {test} test images; means over {_seeds(comparison.rows[0])}.",
-        table(FIGURES, [figures(row) for row in comparison.rows]),
+        f"{comparison.images['train']:,} training and {test} test images{limited(comparison)}; "
+        f"means over {_seeds(comparison.rows[0])}.",
+        table(*figure_columns(comparison)),
     ]
-    if claims := claims_for(comparison):
-        rows = [
-            (f"{name}, reported", f"{c.parameters:,}", "", f"{c.minutes:.2f} min", "", f"{c.train_accuracy:.2%}",
-             f"{c.test_accuracy:.2%}", f"{100 * c.gap:.2f}")
-            for name, c in claims.items()
-        ]  # fmt: skip
-        parts += ["## What the tutorial reports", table(FIGURES, rows), bullets(judge_claims(comparison))]
+    if claims := judge_claims(comparison):
+        parts += ["Against the tutorial's own figures:", bullets(claims)]
     parts += [part for pair in comparison.pairs for part in _pair(pair)]
     return "\n\n".join(parts) + "\n"
 
@@ -69,7 +66,7 @@ def study_markdown(parts: Sequence["Part"]) -> str:
         pages += [
             f"# {part.factor} on {comparison.dataset}",
             f"{comparison.images['train']:,} training, {comparison.images['validation']:,} validation and "
-            f"{comparison.images['test']:,} test images; means over {_seeds(comparison.rows[0])}; "
+            f"{comparison.images['test']:,} test images{limited(comparison)}; means over {_seeds(comparison.rows[0])}; "
             f"ranked by validation accuracy, differences from {part.reference!r}.",
             table(STUDY_FIGURES, study_figures(part)),
             bullets([pair.sentence for pair in comparison.pairs]),
@@ -97,18 +94,46 @@ def study_figures(part: "Part") -> list[tuple[str, ...]]:
     ]
 
 
-def figures(row: Row) -> tuple[str, ...]:
-    """A row's cells under `FIGURES`."""
+def figure_columns(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the rows of the table of all figures: a column a variant, and one for what the tutorial reports.
+
+    Example:
+        >>> header, rows = figure_columns(comparison)
+        >>> header
+        ('', 'dense_net', 'reported', 'comparison_cnn', 'reported')
+    """
+    claims = claims_for(comparison)
+    columns: list[tuple[str, ...]] = [("", *FIGURES)]
+    for row in comparison.rows:
+        columns.append((row.variant, *_figures(row)))
+        if row.variant in claims:
+            columns.append(("reported", *_claimed(claims[row.variant])))
+    header, *rows = zip(*columns, strict=True)
+    return header, rows
+
+
+def _figures(row: Row) -> tuple[str, ...]:
     return (
-        row.variant,
         f"{row.parameters:,}",
         "" if row.multiply_adds is None else f"{row.multiply_adds:,}",
+        f"{row.epochs:g}",
         f"{row.seconds / 60:.2f} min",
         f"{row.images_per_second:,.0f}",
         f"{row.train_accuracy:.2%}",
-        percent(row.test_accuracy),
+        f"{row.test_accuracy.value:.2%}",
+        f"{100 * row.test_accuracy.low:.1f} to {100 * row.test_accuracy.high:.1f}",
         f"{100 * row.gap:.2f}",
     )
+
+
+def _claimed(claim: Claim) -> tuple[str, ...]:
+    accuracies = (f"{claim.train_accuracy:.2%}", f"{claim.test_accuracy:.2%}", "")
+    return (f"{claim.parameters:,}", "", "", f"{claim.minutes:.2f} min", "", *accuracies, f"{100 * claim.gap:.2f}")
+
+
+def limited(comparison: Comparison) -> str:
+    """What to say where only a part of the images was used."""
+    return "" if comparison.limit is None else f" (a part: --limit {comparison.limit})"
 
 
 def percent(interval: Interval) -> str:

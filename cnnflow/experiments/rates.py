@@ -75,6 +75,7 @@ def _validation_loss(
     epochs = max(1, round(base.recipe.epochs / 3))
     recipe = dataclasses.replace(config.recipe, learning_rate=rate, epochs=epochs)
     trial = Trial(f"{variant.name} at {rate:g}", dataclasses.replace(config, recipe=recipe))
+    on_event(Note(f"learning rate search: {trial.variant}, {epochs} epochs"))
     try:
         outcomes = run_trials([trial], folder, dataset=dataset, should_stop=should_stop, on_event=on_event)
     except TrainingError:

@@ -95,7 +95,8 @@ def run_trials(
     for number, trial in enumerate(trials):
         place = RunFolder(folder / trial.folder_name)
         if not place.complete:
-            on_event(Note(_announce(trial, number, len(trials), outcomes, clock.left(len(trials) - number))))
+            if len(trials) > 1:
+                on_event(Note(_announce(trial, number, len(trials), outcomes, clock.left(len(trials) - number))))
             place.path.mkdir(parents=True, exist_ok=True)
             result = run(trial.config, place, dataset=dataset, should_stop=should_stop, on_event=on_event)
             if result.stopped == "interrupted":
