@@ -13,7 +13,7 @@ from cnnflow.cli.output import print_json, results, show_events
 if TYPE_CHECKING:
     from cnnflow.data.audit import Audit, Finding
 
-_EXAMPLES = 5
+_EXAMPLES = 3
 
 
 def audit(
@@ -21,7 +21,7 @@ def audit(
         Path, typer.Argument(metavar="FOLDER", help="ROOT/<class>/..., or ROOT/train|val|test/<class>/...")
     ],
     every: Annotated[
-        bool, typer.Option("--all", help="List every finding, not five of each kind that may be as it should.")
+        bool, typer.Option("--all", help="List every finding, not three of each kind that may be as it should.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -58,31 +58,39 @@ def _as_dict(found: "Audit") -> dict[str, Any]:
 
 def _print(found: "Audit", every: bool) -> None:
     console = results()
-    console.print(f"{found.folder}: {found.pictures:,} usable pictures", soft_wrap=True, markup=False)
+
+    def line(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, soft_wrap=True, markup=False)
+
+    line(f"{found.folder}: {found.pictures:,} usable pictures")
     for split, classes in found.classes.items():
-        counts = "  ".join(f"{name} {count:,}" for name, count in classes.items())
-        console.print(f"{split}: {counts}", soft_wrap=True, markup=False)
+        line(f"{split}: " + "  ".join(f"{name} {count:,}" for name, count in classes.items()))
     if found.findings:
-        console.print(_table(found, every))
-    hard = len(found.hard)
-    verdict = f"{hard} must be looked at" if hard else "nothing must be looked at"
-    console.print(f"{len(found.findings)} findings, {verdict}", style="red" if hard else "green")
+        console.print(_table(found))
+    for _, findings in groupby(found.findings, lambda finding: finding.kind):
+        group = list(findings)
+        hard = group[0].severity == "hard"
+        for text in _lines(group, every or hard):
+            line(f"{group[0].kind}: {text}", "red" if hard else None)
+    if found.hard:
+        line(f"{len(found.hard)} of {len(found.findings)} findings must be looked at before training", "red")
+    else:
+        line(f"{len(found.findings)} findings, none that must be looked at before training", "green")
 
 
-def _table(found: "Audit", every: bool) -> Any:
+def _table(found: "Audit") -> Any:
     from rich.table import Table
     from rich.text import Text
 
     table = Table()
-    for title in ("severity", "kind", "number"):
-        table.add_column(title, justify="right" if title == "number" else "left", no_wrap=True)
-    table.add_column("what", overflow="fold")
-    for kind, group in groupby(found.findings, lambda finding: finding.kind):
-        findings = list(group)
-        severity = findings[0].severity
-        lines = _lines(findings, every or severity == "hard")
-        style = "red" if severity == "hard" else ""
-        table.add_row(Text(severity, style), Text(kind, style), str(len(findings)), Text("\n".join(lines)))
+    table.add_column("severity")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("number", justify="right")
+    table.add_column("first file", overflow="ellipsis", no_wrap=True)
+    first = {finding.kind: finding for finding in reversed(found.findings)}
+    for kind, number in found.counts.items():
+        style = "red" if first[kind].severity == "hard" else ""
+        table.add_row(first[kind].severity, kind, str(number), Text(first[kind].files[0]), style=style)
     return table
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from cnnflow.cli import audit, doctor, evaluate, fit, models, predict, prepare
+from cnnflow.cli import advise, audit, compare, doctor, evaluate, fit, models, predict, prepare, study
 
 
 def register(app: typer.Typer) -> None:
@@ -10,6 +10,9 @@ def register(app: typer.Typer) -> None:
     app.command("fit")(fit.fit)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
+    app.command("compare")(compare.compare)
+    app.command("study")(study.study)
+    app.command("advise")(advise.advise)
     app.command("audit")(audit.audit)
     app.command("prepare")(prepare.prepare)
     app.command("models")(models.models)

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+import cnnflow
 from cnnflow.cli.options import BACKENDS, BackendOption, JsonOption, use_backend
 from cnnflow.cli.output import print_json, results
 
@@ -53,7 +54,7 @@ def _print(facts: dict[str, Any], problems: list[str]) -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {"cnnflow": version("cnnflow")}
+    found = {"cnnflow": cnnflow.__version__}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -9,7 +9,7 @@ import typer
 from cnnflow.cli.options import BackendOption, JsonOption, RunsOption, read_duration, read_list, read_size, use_backend
 from cnnflow.cli.output import print_json, remarks, results, show_events
 from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe, from_toml
-from cnnflow.errors import OptionError
+from cnnflow.errors import CnnflowError, OptionError
 from cnnflow.events import Caution, Note, OnEvent
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _start(
 ) -> "RunResult":
     from cnnflow.data.sources import load
     from cnnflow.experiments.run import run
-    from cnnflow.training.run_folder import create_run
+    from cnnflow.training.run_folder import create_run, discard_unstarted
     from cnnflow.training.stopping import stop_on_signals
 
     dataset = dataset or load(config.data, on_event=on_event)
@@ -214,8 +214,12 @@ def _start(
         on_event(Note(f"--limit {config.data.limit}: at most that many images of each split"))
     folder = create_run(runs, f"{Path(config.data.source).stem}-{config.model.name}", name=name)
     on_event(Note(f"run folder {folder.path}"))
-    with stop_on_signals(_announce(on_event)) as should_stop:
-        return run(config, folder, dataset=dataset, should_stop=should_stop, on_event=on_event)
+    try:
+        with stop_on_signals(_announce(on_event)) as should_stop:
+            return run(config, folder, dataset=dataset, should_stop=should_stop, on_event=on_event)
+    except CnnflowError:
+        discard_unstarted(folder)
+        raise
 
 
 def _resume(name: str, runs: Path, anyway: bool, on_event: OnEvent) -> "RunResult":

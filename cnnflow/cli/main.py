@@ -2,15 +2,17 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 import cnnflow
 from cnnflow.cli import commands
 from cnnflow.cli.output import remarks
 from cnnflow.errors import CnnflowError
+
+# Typer names no base of its usage errors; it comes from Click, or from the copy of Click that newer versions bring.
+_UsageError: Any = typer.BadParameter.__base__
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -56,10 +58,10 @@ def run() -> None:
         if debug:
             raise
         _say(str(error))
-    except click.UsageError as error:
+    except _UsageError as error:
         where = error.ctx.command_path if error.ctx else "cnnflow"
         _say(f"{error.format_message()} (see {where} --help)")
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -41,7 +41,7 @@ def explain_gap(gap: float, train_accuracy: float) -> str:
     if gap > _LARGE_GAP:
         return (
             f"The network is {points:.1f} points better on images that it has seen: it overfits. "
-            "Dropout, L2, augmentation or early stopping would help (--dropout 0.3, --augment light, --early-stopping 5)."
+            "Try --dropout 0.3, --augment light or --early-stopping 5."
         )
     if gap > _SMALL_GAP:
         return f"A gap of {points:.1f} points: some overfitting, as is usual; --augment light may narrow it."

@@ -48,7 +48,8 @@ def classify(
 
 def _classify_block(trained: Trained, block: Sequence[Decoded], top: int, flip: bool) -> Iterator[Classified]:
     images = [decoded.image for decoded in block if decoded.image is not None]
-    rows = iter(predict(trained.model, np.stack(images), flip=flip) if images else [])
+    probabilities = predict(trained.model, np.stack(images), flip=flip) if images else np.zeros((0, 0), np.float32)
+    rows = iter(probabilities)
     for decoded in block:
         if decoded.fault is not None:
             yield Classified(decoded.path, (), decoded.fault.reason)

@@ -106,7 +106,7 @@ def fit(
     dense = not is_binary(model) and (augment.mix is not None or recipe.label_smoothing > 0)
     accelerate(model)
     trainer = make_trainer(model, recipe, dense=dense)
-    plan = BatchPlan(len(train), recipe.batch_size, seed)
+    plan = BatchPlan(len(train), min(recipe.batch_size, len(train)), seed)
     saver = _saver(snapshots, on_event)
     start = _start(trainer, snapshots, on_event)
     training = _Training(
@@ -265,7 +265,7 @@ def _rules(plan: BatchPlan, recipe: Recipe, time_limit: float | None) -> StepRul
     return StepRules(
         steps=plan.steps,
         epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
+        batch_size=plan.batch_size,
         peak=peak_learning_rate(recipe),
         schedule=with_warmup(SCHEDULES[recipe.schedule], recipe.warmup),
         time_limit=time_limit,

@@ -1,6 +1,7 @@
 """Run folders: where a run keeps its files, how they are numbered and found, and who may write to one."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,6 +134,12 @@ def create_run(runs: Path, stem: str, *, name: str | None = None) -> RunFolder:
     while (run := _claim(runs / f"{clean}-{number:03d}")) is None:
         number += 1
     return run
+
+
+def discard_unstarted(run: RunFolder) -> None:
+    """Remove a run in which training never began: wrong options showed themselves before the first snapshot."""
+    if not any(run.state.glob("snapshot-*.bin")):
+        shutil.rmtree(run.path, ignore_errors=True)
 
 
 def find_run(runs: Path, name: str) -> RunFolder:
