@@ -81,7 +81,7 @@ def _about(name: str, one: Look) -> list[Finding]:
         found.append((BRIGHT, f"is very bright (mean {one.brightness:.0f} of 255)"))
     if max(one.width / one.height, one.height / one.width) > _LONGEST:
         found.append((PROPORTIONS, f"has odd proportions ({one.width} x {one.height})"))
-    return [Finding(kind, SOFT, (name,), f"{name} {what}; look at it") for kind, what in found]
+    return [Finding(kind, SOFT, (name,), f"{name} {what}") for kind, what in found]
 
 
 def _minority(names: Sequence[str], looks: Sequence[Look]) -> list[Finding]:
@@ -94,7 +94,7 @@ def _minority(names: Sequence[str], looks: Sequence[Look]) -> list[Finding]:
         return []
     kind, what = (GREY, "is grey among colour pictures") if rare is grey else (COLORED, "has colour among grey ones")
     return [
-        Finding(kind, SOFT, (name,), f"{name} {what}; look at it, or train with gray pictures")
+        Finding(kind, SOFT, (name,), f"{name} {what}; look at it, or train with --color gray")
         for name, is_rare in zip(names, rare.tolist(), strict=True)
         if is_rare
     ]
