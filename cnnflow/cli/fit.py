@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DATA, _MODEL, _TRAINING, _RUN = "Data", "Model", "Training", "Run"
 _FLAGS = {"batch-norm": "batch_norm"}
+_ZERO_IS_NEVER = {"early_stopping", "reduce_on_plateau", "clip_norm", "ema"}
 
 
 def fit(
@@ -91,10 +92,13 @@ def fit(
     ] = None,
     early_stopping: Annotated[
         int | None,
-        typer.Option(help="Stop after this many epochs without a lower validation loss.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Stop after this many epochs without lower validation loss; 0: never.", rich_help_panel=_TRAINING
+        ),
     ] = None,
     reduce_on_plateau: Annotated[
-        int | None, typer.Option(help="Halve the rate after this many such epochs.", rich_help_panel=_TRAINING)
+        int | None,
+        typer.Option(help="Halve the rate after so many such epochs; 0: never.", rich_help_panel=_TRAINING),
     ] = None,
     keep_best: Annotated[
         bool | None,
@@ -145,6 +149,12 @@ def fit(
             "--resume-anyway", help="Go on although versions, cores or flags have changed.", rich_help_panel=_RUN
         ),
     ] = False,
+    find_lr: Annotated[
+        bool,
+        typer.Option(
+            "--find-lr", help="Only look for a good learning rate: a range test with a plot.", rich_help_panel=_RUN
+        ),
+    ] = False,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the run folder; default: data, network and a number.", rich_help_panel=_RUN),
@@ -167,15 +177,17 @@ def fit(
             _only("--config", values, allowed={"config", "name", "resume_anyway", "runs", "backend", "json", "strict"})
             result = _start(_read_config(config), None, name, runs, on_event)
         elif data is not None:
-            result = _choose_and_start(data, values, name, runs, on_event)
+            chosen, dataset = _choose(data, values, on_event)
+            if find_lr:
+                _find_lr(chosen, dataset, runs, json, on_event)
+                return
+            result = _start(chosen, dataset, name, runs, on_event)
         else:
             raise OptionError("no DATA; name a dataset, a folder or an .npz file, such as `cnnflow fit fashion`")
     _finish(result, json)
 
 
-def _choose_and_start(
-    data: str, values: dict[str, Any], name: str | None, runs: Path, on_event: OnEvent
-) -> "RunResult":
+def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitConfig, Dataset]":
     from cnnflow.data.sources import load
     from cnnflow.presets import find_preset
 
@@ -198,7 +210,27 @@ def _choose_and_start(
     )
     for reason in choice.reasons:
         on_event(Note(reason))
-    return _start(config, dataset, name, runs, on_event)
+    return config, dataset
+
+
+def _find_lr(config: FitConfig, dataset: "Dataset", runs: Path, json: bool, on_event: OnEvent) -> None:
+    from cnnflow.data.split import split
+    from cnnflow.models.catalog import build
+    from cnnflow.plots.learning_rates import plot_learning_rates
+    from cnnflow.training.lr_range import find_learning_rate
+
+    train = split(dataset, config.data, seed=config.data.split_seed).train
+    model = build(config.model, train.image_shape, len(train.class_names), seed=config.seed)
+    found = find_learning_rate(model, train, config.recipe, seed=config.seed, mirror=dataset.mirror, on_event=on_event)
+    path = runs / f"{Path(config.data.source).stem}-{config.model.name}-learning-rate.png"
+    plot_learning_rates(found.rates, found.losses, found.suggestion, path)
+    if json:
+        rows = [
+            {"learning_rate": r, "loss": x} for r, x in zip(found.rates.tolist(), found.losses.tolist(), strict=True)
+        ]
+        print_json({"suggestion": found.suggestion, "plot": str(path), "curve": rows})
+    else:
+        results().print(f"--learning-rate {found.suggestion:g} looks good; the curve is in {path}", soft_wrap=True)
 
 
 def _start(
@@ -291,11 +323,14 @@ def _read_regularize(text: str) -> dict[str, Any]:
 
 def _of(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(kind)}
-    return {key: value for key, value in values.items() if key in names}
+    return {
+        key: None if key in _ZERO_IS_NEVER and not value else value for key, value in values.items() if key in names
+    }
 
 
 def _only(option: str, values: dict[str, Any], *, allowed: set[str]) -> None:
-    if wrong := sorted(set(values) - allowed):
+    given = {key for key, value in values.items() if value is not False}
+    if wrong := sorted(given - allowed):
         flag = "DATA" if wrong[0] == "data" else "--" + wrong[0].replace("_", "-")
         raise OptionError(f"{option} together with {flag}; the options of that run are fixed, leave {flag} out")
 

@@ -26,7 +26,7 @@ from cnnflow.training.snapshot import newest_snapshot
 from cnnflow.training.state import Row, TrainingState, finish_epoch, reason_to_stop
 from cnnflow.training.steps import StepRules, Steps
 from cnnflow.training.stopping import ShouldStop, never
-from cnnflow.transforms.presets import augmentation
+from cnnflow.transforms.presets import Augmentation, augmentation
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def fit(
     """
     recipe = recipe or Recipe()
     augment = augmentation(recipe.augment, mirror=mirror)
-    dense = not is_binary(model) and (augment.mix is not None or recipe.label_smoothing > 0)
+    dense = is_dense(model, recipe, augment)
     accelerate(model)
     trainer = make_trainer(model, recipe, dense=dense)
     plan = BatchPlan(len(train), min(recipe.batch_size, len(train)), seed)
@@ -122,7 +122,7 @@ def fit(
         kept=start.kept,
     )
     steps = Steps(start.state, training.rules, saver, training.save, should_stop, on_event, start.sums)
-    form = partial(_as_keras, classes=len(train.class_names), binary=is_binary(model), dense=dense)
+    form = partial(as_keras, classes=len(train.class_names), binary=is_binary(model), dense=dense)
     batches = stream(
         train,
         plan,
@@ -135,6 +135,11 @@ def fit(
     with batches:
         stopped = training.run(steps, lambda count: form(islice(batches, count)))
     return FitResult(steps.state, stopped, saver.seconds)
+
+
+def is_dense(model: keras.Model, recipe: Recipe, augment: Augmentation) -> bool:
+    """Whether the loss takes shares of all classes, as mixed images and smoothed labels need, instead of labels."""
+    return not is_binary(model) and (augment.mix is not None or recipe.label_smoothing > 0)
 
 
 def make_trainer(model: keras.Model, recipe: Recipe, *, dense: bool) -> keras.Model:
@@ -273,7 +278,7 @@ def _rules(plan: BatchPlan, recipe: Recipe, time_limit: float | None) -> StepRul
     )
 
 
-def _as_keras(batches: Iterable[Batch], *, classes: int, binary: bool, dense: bool) -> Iterator[tuple[Any, ...]]:
+def as_keras(batches: Iterable[Batch], *, classes: int, binary: bool, dense: bool) -> Iterator[tuple[Any, ...]]:
     """Batches as the tuples that `keras.Model.fit` takes."""
     for batch in batches:
         targets = form_targets(batch.targets, classes=classes, binary=binary, dense=dense)
