@@ -27,8 +27,9 @@ from cnnflow.data.folder import load_folder
 from cnnflow.data.image_set import Dataset, ImageSet
 from cnnflow.data.order import canonical_order
 from cnnflow.data.places import first_found, keras_archive, not_found, tfds_data_dir, tfds_folder
+from cnnflow.data.prepared import read_prepared
 from cnnflow.data.shards import select
-from cnnflow.errors import DataError, OptionError
+from cnnflow.errors import DataError
 from cnnflow.events import Note, OnEvent, Progress, ignore
 
 Photo = tuple[str, str, bytes]
@@ -103,7 +104,7 @@ def _given(path: Path, config: DataConfig, release: Release, on_event: OnEvent) 
     if path.is_dir():
         return _given_folder(path, config, release, on_event)
     if path.suffix.lower() == ".npz":
-        return _given_npz(path, config)
+        return read_prepared(path, config)
     return _whole(_unpacked(path, release, on_event), config, release, on_event)
 
 
@@ -116,16 +117,6 @@ def _given_folder(path: Path, config: DataConfig, release: Release, on_event: On
     if prepared is not None:
         return _whole(_written_out(prepared, release, on_event), config, release, on_event)
     return load_folder(path, config, on_event=on_event)
-
-
-def _given_npz(path: Path, config: DataConfig) -> Dataset:
-    from cnnflow.data.prepared import read_prepared
-
-    dataset = read_prepared(path)
-    height, width, _ = dataset.train.image_shape
-    if config.size not in (None, (height, width)):
-        raise OptionError(f"size={config.size} with {path}, whose images are {height}x{width}; leave it out")
-    return dataset
 
 
 def _found(config: DataConfig, release: Release, on_event: OnEvent) -> Dataset:

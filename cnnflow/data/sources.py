@@ -89,7 +89,7 @@ def _loaded(config: DataConfig, on_event: OnEvent) -> Dataset:
 
 def _from_path(config: DataConfig, on_event: OnEvent) -> Dataset:
     path = Path(config.source).expanduser()
-    if not path.exists():
+    if not config.source or not path.exists():
         raise _unknown(config.source)
     if config.data_dir is not None:
         raise OptionError(f"data_dir={config.data_dir!r} with {config.source}, which is a path itself; leave it out")

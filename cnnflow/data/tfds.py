@@ -159,9 +159,8 @@ def labelled_pictures(builder: Any) -> Prepared:
     images = [key for key in preferred if type(features[key]) is tfds.features.Image]
     labels = [key for key in preferred if type(features[key]) is tfds.features.ClassLabel]
     if len(images) != 1 or len(labels) != 1:
-        raise DataError(
-            f"tfds:{builder.name} has {', '.join(sorted(features))}; there must be one picture and one class"
-        )
+        have = ", ".join(sorted(features))
+        raise DataError(f"tfds:{builder.name} has {have}; it must have one Image and one ClassLabel")
     if (dtype := np.dtype(features[images[0]].np_dtype)) != np.uint8:
         raise DataError(f"tfds:{builder.name} has pictures of {dtype}; only those of uint8 are read")
     return Prepared(builder, images[0], labels[0])
@@ -196,7 +195,7 @@ def _stored_splits(prepared: Prepared) -> dict[str, str]:
         return {"train": prepared.splits[0]}
     if "train" not in prepared.splits:
         raise DataError(
-            f"tfds:{prepared.builder.name} has the splits {', '.join(prepared.splits)}; none is called train"
+            f"tfds:{prepared.builder.name} has {', '.join(prepared.splits)}; one split must be called train"
         )
     return {split: split for split in SPLITS if split in prepared.splits}
 
@@ -207,9 +206,8 @@ def _check_arrays(arrays: Arrays, resize: Resize) -> None:
             continue
         images, labels = arrays.get(f"x_{split}"), arrays.get(f"y_{split}")
         if images is None or labels is None or images.shape != (len(labels), *resize.shape):
-            raise DataError(
-                f"the {split} split has no labelled pictures of {resize.height}x{resize.width}; prepare it again"
-            )
+            size = f"{resize.height}x{resize.width}"
+            raise DataError(f"the {split} split has no labelled pictures of {size}; prepare it again")
 
 
 def _cache_name(prepared: Prepared, resize: Resize) -> str:

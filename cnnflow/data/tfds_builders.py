@@ -72,7 +72,7 @@ def _needs_tensorflow(name: str, data_dir: Path) -> DataError:
 
 def _check_network(builder: Any, name: str, data_dir: Path) -> None:
     """Fail at once where no server of the dataset has an address: TFDS itself would try for minutes."""
-    hosts = {urlsplit(str(url)).hostname for url in builder.url_infos}
+    hosts = {urlsplit(str(url)).hostname for url in builder.url_infos or ()}
     if urllib.request.getproxies() or not hosts:
         return
     for host in hosts:
