@@ -36,7 +36,9 @@ LARGEST_FILE = 50_000_000
 MOST_PIXELS = 50_000_000
 
 # A JPEG decoder that halves the size on the way still leaves this many source pixels for each target pixel and side.
+# It leaves at least 64 in any case, for the perceptual hash, which looks at 32.
 _DRAFT_FACTOR = 2
+_LEAST_SIDE = 64
 _SIGNATURE_BYTES = 16
 _BLOCK_BYTES = 2**20
 
@@ -191,7 +193,7 @@ def _least_size(header: Header, resize: Resize) -> tuple[int, int]:
     """`(width, height)` of the stored pixels, not yet upright, that a draft must not go under."""
     sideways = header.orientation >= 5
     size = (header.height, header.width) if sideways else (header.width, header.height)
-    width, height = (_DRAFT_FACTOR * side for side in resize.scaled_size(*size))
+    width, height = (max(_DRAFT_FACTOR * side, _LEAST_SIDE) for side in resize.scaled_size(*size))
     return (height, width) if sideways else (width, height)
 
 

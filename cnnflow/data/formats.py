@@ -16,7 +16,7 @@ from cnnflow.data.faults import animated, truncated, unreadable, wrong_format
 # A file of millions of empty parts, or of thousands of passes over its pixels, would keep a decoder busy for minutes.
 _MOST_PARTS = 100_000
 _MOST_SCANS = 64
-_MOST_RLE_PIXELS = 4_000_000
+_MOST_RUN_LENGTH = 2_000_000
 
 _ORIENTATION = 0x0112
 
@@ -265,8 +265,8 @@ def _bmp(content: bytes) -> Header:
         return Header("BMP", width, height, content)
     width, height = unpack_from("<ii", content, 18)
     run_length_encoded = unpack_from("<I", content, 30)[0] in (1, 2)
-    # Pillow decodes these in Python, pixel by pixel.
-    if run_length_encoded and width * abs(height) > _MOST_RLE_PIXELS:
+    # Pillow decodes these in Python, byte by byte and pixel by pixel.
+    if run_length_encoded and max(width * abs(height), len(content)) > _MOST_RUN_LENGTH:
         raise unreadable("it is a large run-length encoded BMP: save it as PNG")
     return Header("BMP", width, abs(height), content)
 

@@ -4,6 +4,7 @@ A stored set is a folder with the raw bytes of its pictures in files of about on
 `pread` and not mapped into memory: mapped pages count as the process's own memory, and grow with what has been read.
 """
 
+import itertools
 import os
 import weakref
 import zlib
@@ -64,8 +65,7 @@ class StoredImages:
         rows = _rows(index, len(self))
         images = np.empty((len(rows), *self._shape[1:]), np.uint8)
         ends = np.flatnonzero((np.diff(rows) != 1) | (np.diff(rows // self._rows) != 0)) + 1
-        starts = [0, *ends.tolist()] if len(rows) else []
-        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+        for start, end in itertools.pairwise([0, *ends.tolist(), len(rows)] if len(rows) else []):
             shard, row = divmod(int(rows[start]), self._rows)
             _read(self._handles[shard], row * self._row_bytes, images[start:end])
         return images
