@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WORKER = Path(__file__).with_name("train_worker.py")
+WORKER = Path(__file__).with_name("_train_worker.py")
 CASES = (
     "basic_cnn_28:64",
     "basic_cnn_28:256",
@@ -121,7 +121,8 @@ def ratio(of: list[float], to: list[float]) -> float:
 def table(case: str, peers: list[Peer]) -> None:
     ours = next((peer for peer in peers if peer.name == OURS), peers[0])
     print(
-        f"\n{case}\n{'peer':30s} {'images/s':>9s} {'cnnflow is':>11s} {'predict':>9s} {'first step':>11s} {'peak MB':>8s}"
+        f"\n{case}\n{'peer':30s} {'images/s':>9s} {'cnnflow is':>11s}"
+        f" {'predict':>9s} {'first step':>11s} {'peak MB':>8s}"
     )
     for peer in sorted(peers, key=lambda peer: -statistics.median(peer.train)):
         print(

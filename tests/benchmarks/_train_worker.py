@@ -1,4 +1,4 @@
-"""One peer of the training benchmark, in a process of its own: `python train_worker.py PEER NETWORK BATCH`.
+"""One peer of the training benchmark, in a process of its own: `python _train_worker.py PEER NETWORK BATCH`.
 
 Reads `train STEPS`, `predict BATCHES` or `memory` lines and answers each with one JSON line; `quit` or the end of
 the input ends it. The first line that it writes says how long the start and the first step took. Images are uint8 in
@@ -42,16 +42,16 @@ def batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Iterator[tupl
 
 def keras_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
     """Stock Keras `model.fit` on the backend in the peer's name; "cnnflow" puts its kernels into the model."""
-    import train_networks
+    import _train_networks
 
-    model = train_networks.build(network)
+    model = _train_networks.build(network)
     if peer == "cnnflow":
         from cnnflow import kernels
 
         kernels.accelerate(model)
     jit = {"keras-tensorflow": False, "keras-tensorflow-jit": True}.get(peer, "auto")
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
-    shape, classes = train_networks.SHAPES[network]
+    shape, classes = _train_networks.SHAPES[network]
     images, labels = images_of(shape, classes)
     stream = batches(images, labels, batch)
 
@@ -67,11 +67,11 @@ def keras_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
 
 def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
     """The Keras model in a bare `tf.function` loop, without tf.data."""
+    import _train_networks
     import tensorflow as tf
-    import train_networks
 
-    model = train_networks.build(network)
-    shape, classes = train_networks.SHAPES[network]
+    model = _train_networks.build(network)
+    shape, classes = _train_networks.SHAPES[network]
     images, labels = images_of(shape, classes)
     stream = batches(images, labels, batch)
     import keras
@@ -105,15 +105,15 @@ def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
 
 def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
     """Plain PyTorch, with `channels_last`, `compile` or both in the peer's name."""
+    import _train_torch
     import torch
-    import train_torch
 
     torch.set_num_threads(os.cpu_count() or 1)
     layout = torch.channels_last if "channels-last" in peer else torch.contiguous_format
-    module = train_torch.build(network).to(memory_format=layout)
+    module = _train_torch.build(network).to(memory_format=layout)
     called = torch.compile(module) if "compile" in peer else module
     optimizer = torch.optim.Adam(module.parameters(), 1e-3, eps=1e-7, fused=True)
-    shape, classes = train_torch.SHAPES[network]
+    shape, classes = _train_torch.SHAPES[network]
     stream = batches(*images_of(shape, classes), batch)
 
     def tensor(x: np.ndarray) -> Any:

@@ -1,0 +1,224 @@
+"""Stock Keras models with the fast operations put into them, and taken out again."""
+
+import copy
+import os
+import subprocess
+import sys
+
+import jax
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cnnflow.kernels import accelerate, enable_compilation_cache, restore
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the fast operations are JAX's")
+
+
+def images(count=6, side=12, channels=3):
+    return np.random.default_rng(0).integers(0, 256, size=(count, side, side, channels)).astype(np.uint8)
+
+
+def network():
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            layers.Input((12, 12, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(16, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.DepthwiseConv2D(3, padding="same", activation="relu"),
+            layers.MaxPooling2D(3, strides=2, padding="same"),
+            layers.Conv2D(16, 1, activation="relu"),
+            layers.AveragePooling2D(3, padding="same"),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+
+
+def trained(model, steps=3):
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    for _ in range(steps):
+        model.train_on_batch(images(), np.arange(6) % 4)
+    return model
+
+
+def test_training_with_and_without_is_the_same():
+    plain, fast = network(), network()
+    assert accelerate(fast) == 7
+    for mine, theirs in zip(trained(fast).get_weights(), trained(plain).get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_fused_convolution_still_gives_its_own_output():
+    """Heat maps read a convolution's output beside the prediction."""
+    model = network()
+    both = keras.Model(model.inputs, [model.layers[1].output, model.outputs[0]])
+    want = both.predict(images(), verbose=0)
+    assert accelerate(model) == 7
+    both = keras.Model(model.inputs, [model.layers[1].output, model.outputs[0]])
+    for mine, theirs in zip(both.predict(images(), verbose=0), want, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_pooling_is_fused_with_the_convolution_before_it():
+    model = network()
+
+    def program():
+        return str(jax.make_jaxpr(lambda x: model(x))(images()))
+
+    assert "convolve_and_pool" not in program()
+    accelerate(model)
+    assert program().count("name=convolve_and_pool") == 1
+
+
+def test_restore_leaves_no_trace():
+    model = network()
+    before = [dict(vars(layer)) for layer in model.layers]
+    accelerate(model)
+    assert accelerate(model) == 7
+    assert restore(model) == 7
+    assert restore(model) == 0
+    assert [vars(layer).keys() for layer in model.layers] == [attributes.keys() for attributes in before]
+
+
+def test_a_compiled_model_is_traced_anew():
+    model = trained(network())
+    want = model.predict(images(), verbose=0)
+    accelerate(model)
+    assert model.train_function is None
+    np.testing.assert_allclose(model.predict(images(), verbose=0), want, rtol=1e-4, atol=1e-5)
+    trained(model)
+
+
+def test_what_is_saved_is_stock_keras(tmp_path):
+    model = trained(network())
+    config, want = model.get_config(), model.predict(images(), verbose=0)
+    accelerate(model)
+    assert model.get_config() == config
+    model.summary(print_fn=lambda *_, **__: None)
+    model.save(tmp_path / "model.keras")
+    script = (
+        "import sys, numpy, keras; sys.modules['cnnflow'] = None; "
+        "model = keras.saving.load_model(sys.argv[1]); "
+        "numpy.save(sys.argv[3], model.predict(numpy.load(sys.argv[2]), verbose=0))"
+    )
+    np.save(tmp_path / "x.npy", images())
+    files = [str(tmp_path / name) for name in ("model.keras", "x.npy", "y.npy")]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", script, *files], check=True, env=environment, capture_output=True)
+    np.testing.assert_allclose(np.load(files[2]), want, rtol=1e-4, atol=1e-5)
+
+
+def test_clones_and_copies():
+    model = trained(network())
+    want = model.predict(images(), verbose=0)
+    accelerate(model)
+    clone = keras.models.clone_model(model)
+    assert restore(clone) == 0
+    copied = copy.deepcopy(model)
+    for layer in model.layers:
+        layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    np.testing.assert_allclose(copied.predict(images(), verbose=0), want, rtol=1e-4, atol=1e-5)
+
+
+def test_models_inside_models_and_wrapped_layers():
+    inner = keras.Sequential([layers.Input((12, 12, 3)), layers.Conv2D(4, 3), layers.MaxPooling2D(2)])
+    video = layers.TimeDistributed(layers.Conv2D(2, 3))
+    inputs = layers.Input((2, 12, 12, 3))
+    model = keras.Model(
+        inputs, layers.TimeDistributed(inner)(video.__class__(layers.Conv2D(3, 3, padding="same"))(inputs))
+    )
+    x = np.random.default_rng(0).normal(size=(2, 2, 12, 12, 3)).astype(np.float32)
+    want = model.predict(x, verbose=0)
+    assert accelerate(model) == 3
+    np.testing.assert_allclose(model.predict(x, verbose=0), want, rtol=1e-4, atol=1e-5)
+    assert restore(model) == 3
+
+
+@pytest.mark.slow
+def test_an_application_of_keras_is_accelerated():
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNetV2(input_shape=(32, 32, 3), weights=None, alpha=0.35, classes=3)
+    want = model(images(2, 32) / 255.0, training=False)
+    assert accelerate(model) == 52
+    got = jax.jit(lambda x: model(x, training=False))(images(2, 32) / 255.0)
+    np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
+
+
+def test_layers_that_are_not_stock_are_left_alone():
+    class Doubled(layers.Conv2D):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    model = keras.Sequential(
+        [
+            layers.Input((3, 12, 12)),
+            layers.Conv2D(4, 3, data_format="channels_first"),
+            layers.Permute((2, 3, 1)),
+            Doubled(4, 3),
+            layers.DepthwiseConv2D(3, depth_multiplier=2),
+        ]
+    )
+    assert accelerate(model) == 0
+
+
+def test_mixed_precision_stays():
+    keras.utils.set_random_seed(0)
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    model = keras.Sequential(
+        [
+            layers.Input((12, 12, 3)),
+            layers.Conv2D(4, 3, dtype=policy, activation="relu"),
+            layers.MaxPooling2D(2, dtype=policy),
+        ]
+    )
+    want = model(images().astype("float32"))
+    accelerate(model)
+    got = jax.jit(lambda x: model(x))(images().astype("float32"))
+    assert got.dtype == want.dtype == jax.numpy.bfloat16
+    np.testing.assert_allclose(np.asarray(got, np.float32), np.asarray(want, np.float32), rtol=0.02, atol=0.02 * 255)
+
+
+def test_switched_off(monkeypatch):
+    monkeypatch.setenv("CNNFLOW_KERNELS", "off")
+    assert accelerate(network()) == 0
+
+
+def test_nothing_is_done_on_another_device(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert accelerate(network()) == 0
+
+
+def test_nothing_is_done_on_another_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    assert accelerate(network()) == 0
+    assert enable_compilation_cache() is None
+
+
+def test_the_step_calls_nothing_on_the_host():
+    model = network()
+    accelerate(model)
+    text = jax.jit(lambda x: model(x)).lower(images()).as_text()
+    assert "callback" not in text
+
+
+def test_the_compilation_cache_is_filled(tmp_path, monkeypatch):
+    script = (
+        "import sys, pathlib, jax, keras; from cnnflow.kernels import enable_compilation_cache as enable; "
+        "folder = enable(pathlib.Path(sys.argv[1])); assert folder == enable(), folder; "
+        "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); jax.jit(lambda x: x + 1)(1.0)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    folder = tmp_path / "compiled"
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env={**environment, "KERAS_BACKEND": "jax"})
+    assert any(folder.iterdir())
+
+
+def test_the_compilation_cache_can_be_switched_off(monkeypatch):
+    monkeypatch.setenv("CNNFLOW_COMPILATION_CACHE", "off")
+    assert enable_compilation_cache() is None
