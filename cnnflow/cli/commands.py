@@ -2,7 +2,7 @@
 
 import typer
 
-from cnnflow.cli import advise, audit, compare, doctor, evaluate, fit, models, predict, prepare, study
+from cnnflow.cli import advise, audit, compare, data, doctor, evaluate, fit, models, predict, prepare, study
 
 
 def register(app: typer.Typer) -> None:
@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare.compare)
     app.command("study")(study.study)
     app.command("advise")(advise.advise)
+    app.add_typer(data.group, name="data")
     app.command("audit")(audit.audit)
     app.command("prepare")(prepare.prepare)
     app.command("models")(models.models)

@@ -27,8 +27,10 @@ from cnnflow.events import Note, OnEvent, ignore
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 KOREAN = ("비행기", "자동차", "새", "고양이", "사슴", "개", "개구리", "말", "배", "트럭")
 
+CACHED = "cifar10.npz"
+"""The file in the cache folder; the same name is looked for in a `data_dir`."""
+
 _NAME = "cifar10"
-_NPZ = "cifar10.npz"
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _LARGEST_NPZ = 2**31  # bytes; labels of 8 bytes and images of float32 would fit
 _LARGEST_ARCHIVE = 400_000_000  # bytes when unpacked; the real ones have 185 million
@@ -86,10 +88,10 @@ def load(config: DataConfig, *, on_event: OnEvent = ignore, release: Release = C
     release.images.refuse_options(config)
     if config.data_dir is not None:
         return release.images.dataset(_given(Path(config.data_dir).expanduser(), release, on_event))
-    arrays = read_cached(_NPZ, release.images.check, on_event=on_event)
+    arrays = read_cached(CACHED, release.images.check, on_event=on_event)
     if arrays is None:
         arrays = _found(release, on_event)
-        write_cached(_NPZ, arrays, on_event=on_event)
+        write_cached(CACHED, arrays, on_event=on_event)
     return release.images.dataset(arrays)
 
 
@@ -108,14 +110,14 @@ def _given(path: Path, release: Release, on_event: OnEvent) -> Arrays:
 def _in_folder(folder: Path, release: Release) -> Path:
     """The file or folder in `folder` (or `folder` itself) that has the data; raises `DataError` where none has."""
     archives = [release.binary.name, release.python.name]
-    files = [folder / name for name in (_NPZ, *archives) if (folder / name).is_file()]
+    files = [folder / name for name in (CACHED, *archives) if (folder / name).is_file()]
     inner = [folder, folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"]
     prepared = tfds_folder(_NAME, folder)
     candidates = [*files, *filter(_has_batches, inner), *([prepared] if prepared else [])]
     if not candidates:
         raise DataError(
-            f"{folder} holds no CIFAR-10; there must be {_NPZ}, {' or '.join(archives)}, the folder that one of these "
-            f"unpacks to, or a {_NAME} prepared by TFDS as array_record"
+            f"{folder} holds no CIFAR-10; there must be {CACHED}, {' or '.join(archives)}, the folder that one of "
+            f"these unpacks to, or a {_NAME} prepared by TFDS as array_record"
         )
     return candidates[0]
 
@@ -182,7 +184,7 @@ def _from_web(release: Release, on_event: OnEvent) -> Arrays:
     try:
         archive = download(release.binary, cache_folder(), on_event=on_event)
     except DataError as error:
-        given = f"with {_NPZ} (x_train, y_train, x_test, y_test), {release.binary.name} or {release.python.name}"
+        given = f"with {CACHED} (x_train, y_train, x_test, y_test), {release.binary.name} or {release.python.name}"
         raise not_found(_NAME, error, data_dir=given, tfds_name=_NAME) from error
     arrays = _from_archive(archive, release)
     archive.unlink()  # the arrays go to the cache; this makes room for them

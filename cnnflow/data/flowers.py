@@ -35,6 +35,9 @@ from cnnflow.events import Note, OnEvent, Progress, ignore
 Photo = tuple[str, str, bytes]
 """A class, the name of a file, and its bytes."""
 
+CACHED = "flowers/flower_photos"
+"""The folder of class folders in the cache folder; it is there as a whole or not at all."""
+
 _NAME = "flowers"
 _TFDS_NAME = "tf_flowers"
 _PHOTOS = "flower_photos"
@@ -221,7 +224,7 @@ def _store(photos: Iterator[Photo], folder: Path, release: Release, on_event: On
 
 
 def _photos_folder() -> Path:
-    return cache_folder() / _NAME / _PHOTOS
+    return cache_folder() / CACHED
 
 
 def _finished(dataset: Dataset, release: Release) -> Dataset:

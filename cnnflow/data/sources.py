@@ -13,6 +13,7 @@ from typing import Protocol
 
 from cnnflow.config import DataConfig
 from cnnflow.data import cifar10, fashion, flowers
+from cnnflow.data.cache import cache_folder
 from cnnflow.data.classes import keep_classes
 from cnnflow.data.image_set import Dataset
 from cnnflow.errors import DataError, OptionError
@@ -37,6 +38,7 @@ class Source:
         load: loads it.
         mirror: whether a picture flipped left to right still shows its class.
         languages: codes of the languages that it has class names in.
+        cached_as: what it is called in the cache folder, where it has to be fetched first.
     """
 
     name: str
@@ -44,15 +46,25 @@ class Source:
     load: Loader
     mirror: bool = True
     languages: tuple[str, ...] = ("en", "ko")
+    cached_as: str | None = None
+
+    def is_here(self) -> bool:
+        """Whether it can be loaded without looking for it outside cnnflow."""
+        return self.cached_as is None or (cache_folder() / self.cached_as).exists()
 
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         source.name: source
         for source in (
-            Source("fashion", "70,000 grey pictures of clothes, 28x28, 10 classes; bundled", fashion.load),
-            Source("cifar10", "60,000 pictures of animals and vehicles, 32x32, 10 classes; 162 MB", cifar10.load),
-            Source("flowers", "3,670 photos of flowers of any size, 5 classes; 218 MB", flowers.load),
+            Source("fashion", "70,000 grey pictures of clothes, 28x28, 10 classes", fashion.load),
+            Source(
+                "cifar10",
+                "60,000 colour pictures of animals and vehicles, 32x32, 10 classes",
+                cifar10.load,
+                cached_as=cifar10.CACHED,
+            ),
+            Source("flowers", "3,670 photos of flowers of any size, 5 classes", flowers.load, cached_as=flowers.CACHED),
         )
     }
 )
