@@ -60,15 +60,18 @@ class ImageSet:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return dict(zip(self.class_names, counts.tolist(), strict=True))
 
-    def check(self) -> "ImageSet":
-        """Return self, or raise `DataError` with the value and the rule that it breaks."""
+    def check(self, *, every_class: bool = True) -> "ImageSet":
+        """Return self, or raise `DataError` with the value and the rule that it breaks.
+
+        With `every_class=False` a class may have no images, as it happens in a small test split.
+        """
         _check_images(self.images)
         _check_labels(self.labels, len(self.images), len(self.class_names))
         if len(set(self.class_names)) != len(self.class_names):
             raise DataError(f"class names repeat: {', '.join(self.class_names)}; each class needs a name of its own")
         if len(self.origins) != len(self.images):
             raise DataError(f"{len(self.origins)} origins for {len(self.images)} images; there must be one for each")
-        if empty := [name for name, count in self.counts().items() if count == 0]:
+        if every_class and (empty := [name for name, count in self.counts().items() if count == 0]):
             raise DataError(f"no images of class {', '.join(empty)}; drop the class or add images of it")
         return self
 

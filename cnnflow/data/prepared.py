@@ -43,12 +43,13 @@ def write_prepared(path: Path, dataset: Dataset) -> None:
     """Write `dataset` to `path`, whole or not at all; all its pictures are in memory meanwhile.
 
     Raises:
-        DataError: `path` cannot be written.
+        DataError: `path` cannot be written, or the splits have pictures of different sizes.
 
     Example:
         >>> write_prepared(Path("flowers.npz"), load_folder(folder, config))
     """
-    parts = {split: images for split, images in _splits(dataset).items() if images is not None}
+    parts = _present(dataset)
+    _check_one_size(dataset)
     images = np.concatenate([part.images[:] for part in parts.values()])
     about = {
         "name": dataset.name,
@@ -90,8 +91,9 @@ def read_prepared(path: Path, config: DataConfig | None = None) -> Dataset:
     arrays = read_arrays(path)
     try:
         dataset = _reader(arrays)(path, arrays)
-        for images in _splits(dataset).values():
-            _ = images and images.check()
+        for split, images in _present(dataset).items():
+            images.check(every_class=split == TRAIN)
+        _check_one_size(dataset)
     except CnnflowError as error:
         raise DataError(f"{path}: {error}") from error
     if config is not None:
@@ -99,8 +101,17 @@ def read_prepared(path: Path, config: DataConfig | None = None) -> Dataset:
     return dataset
 
 
-def _splits(dataset: Dataset) -> dict[str, ImageSet | None]:
-    return {TRAIN: dataset.train, VALIDATION: dataset.validation, TEST: dataset.test}
+def _present(dataset: Dataset) -> dict[str, ImageSet]:
+    """The splits that `dataset` has, by name."""
+    splits = {TRAIN: dataset.train, VALIDATION: dataset.validation, TEST: dataset.test}
+    return {split: images for split, images in splits.items() if images is not None}
+
+
+def _check_one_size(dataset: Dataset) -> None:
+    shape = dataset.train.image_shape
+    for split, images in _present(dataset).items():
+        if images.image_shape != shape:
+            raise DataError(f"{split} images of {images.image_shape} beside training images of {shape}")
 
 
 def _sha256(images: NDArray[np.uint8]) -> str:
