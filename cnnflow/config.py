@@ -124,6 +124,10 @@ class Recipe:
         early_stopping: stop after this many epochs without a lower validation loss; None: never.
         reduce_on_plateau: halve the learning rate after this many such epochs; None: never.
         keep_best: keep the weights of the lowest validation loss, not the last ones.
+        fine_tune: for a frozen backbone: the share of its layers, from the top, that is trained on after the head;
+            None: none.
+        fine_tune_epochs: how many epochs that takes, at most.
+        fine_tune_rate: its learning rate, as a share of the head's.
     """
 
     epochs: int = 15
@@ -142,6 +146,9 @@ class Recipe:
     early_stopping: int | None = None
     reduce_on_plateau: int | None = None
     keep_best: bool = False
+    fine_tune: float | None = None
+    fine_tune_epochs: int = 5
+    fine_tune_rate: float = 0.05
 
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
@@ -159,6 +166,10 @@ class Recipe:
         one_of("augment", self.augment, AUGMENTATIONS)
         _at_least("early_stopping", self.early_stopping, 1)
         _at_least("reduce_on_plateau", self.reduce_on_plateau, 1)
+        if self.fine_tune is not None and not 0 < self.fine_tune <= 1:
+            raise OptionError(f"fine_tune={self.fine_tune}; it must be above 0 and at most 1, such as 0.3")
+        _at_least("fine_tune_epochs", self.fine_tune_epochs, 1)
+        _above("fine_tune_rate", self.fine_tune_rate, 0)
         if self.reduce_on_plateau is not None and self.schedule != "constant":
             raise OptionError(f"reduce_on_plateau with schedule={self.schedule!r}; only a constant one can be reduced")
 

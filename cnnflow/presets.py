@@ -85,9 +85,16 @@ def automatic(dataset: Dataset) -> Choice:
     return Choice(model, recipe, tuple(reasons))
 
 
+def transfer(dataset: Dataset) -> Choice:
+    """A frozen EfficientNet-Lite0 that knows ImageNet, under a new head: photos, few of them."""
+    recipe = Recipe(epochs=40, batch_size=64, early_stopping=8, keep_best=True, label_smoothing=0.05)
+    return Choice(ModelConfig("efficientnet_lite0", weights="imagenet"), recipe)
+
+
 PRESETS: dict[str, Preset] = {
     "tutorial": Preset("a first network, trained as in a first lesson: overfits, on purpose", tutorial),
     "flowers": Preset("photos of two or more kinds, as in a second lesson", flowers, size=(80, 80)),
+    "transfer": Preset("few photos, with what a network learned on ImageNet", transfer, size=(224, 224)),
     "auto": Preset("chooses by the size, the number and the balance of the pictures", automatic),
 }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DATA, _MODEL, _TRAINING, _RUN = "Data", "Model", "Training", "Run"
 _FLAGS = {"batch-norm": "batch_norm"}
-_ZERO_IS_NEVER = {"early_stopping", "reduce_on_plateau", "clip_norm", "ema"}
+_ZERO_IS_NEVER = {"early_stopping", "reduce_on_plateau", "clip_norm", "ema", "fine_tune"}
 
 
 def fit(
@@ -49,6 +49,13 @@ def fit(
     ] = None,
     regularize: Annotated[
         str | None, typer.Option(help="Several at once: dropout=0.3,l2=1e-4,batch-norm.", rich_help_panel=_MODEL)
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="For a backbone: imagenet, or a file of weights; frozen.", rich_help_panel=_MODEL),
+    ] = None,
+    hidden: Annotated[
+        int | None, typer.Option(help="For a backbone: size of a dense layer in the head.", rich_help_panel=_MODEL)
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="How often each image is seen, at most.", rich_help_panel=_TRAINING)
@@ -107,6 +114,16 @@ def fit(
             help="Keep the weights of the lowest validation loss, or the last.",
             rich_help_panel=_TRAINING,
         ),
+    ] = None,
+    fine_tune: Annotated[
+        float | None,
+        typer.Option(
+            help="For a frozen backbone: train this share of it, from the top, after the head.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    fine_tune_epochs: Annotated[
+        int | None, typer.Option(help="How many epochs that takes, at most.", rich_help_panel=_TRAINING)
     ] = None,
     time_limit: Annotated[
         str | None, typer.Option(help="End training in this time: 90s, 8m, 1.5h.", rich_help_panel=_TRAINING)

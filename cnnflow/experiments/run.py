@@ -24,8 +24,9 @@ from cnnflow.models.catalog import build
 from cnnflow.plots.confusion import plot_confusion
 from cnnflow.plots.curves import plot_curves
 from cnnflow.training.fingerprint import describe_machine, make_fingerprint
-from cnnflow.training.fit import FitResult, Snapshots, fit
+from cnnflow.training.fit import FitResult, Snapshots
 from cnnflow.training.run_folder import RunFolder
+from cnnflow.training.stages import train
 from cnnflow.training.stopping import ShouldStop, never
 
 
@@ -78,15 +79,14 @@ def run(
         splits = split(dataset, config.data, seed=config.data.split_seed)
         hashes = {name: image_hashes(images.images) for name, images in _named(splits).items()}
         _write_beginning(folder, hashes)
-        model = build(config.model, splits.train.image_shape, len(splits.train.class_names), seed=config.seed)
+        model = build(
+            config.model, splits.train.image_shape, len(splits.train.class_names), seed=config.seed, on_event=report
+        )
         fingerprint = make_fingerprint(config, (text for texts in hashes.values() for text in texts))
-        result = fit(
+        result = train(
             model,
-            splits.train,
-            splits.validation,
-            config.recipe,
-            seed=config.seed,
-            time_limit=config.time_limit,
+            splits,
+            config,
             mirror=dataset.mirror,
             snapshots=Snapshots(folder.state, fingerprint, anyway),
             checkpoint=lambda best: write_with(folder.model, best.save),
