@@ -86,6 +86,21 @@ def test_shift_rotation_zoom_and_shear_do_what_their_names_say(shape):
         assert np.abs(result - exact_by_hand(image[0, ..., 0], where)).max() <= 2, transform.__name__
 
 
+def test_height_and_width_are_zoomed_by_their_own_factors():
+    image = pictures((1, 31, 44, 1))
+    maps = transforms.affine_maps((31, 44), zoom=(1.5, 0.8), rotation=30)
+    angle = np.deg2rad(30)
+
+    def where(rows, columns):
+        rows, columns = rows - 15, columns - 21.5
+        down = np.cos(angle) * rows + np.sin(angle) * columns
+        right = np.cos(angle) * columns - np.sin(angle) * rows
+        return 15 + down / 1.5, 21.5 + right / 0.8
+
+    result = transforms.adjust_affine(image, maps)[0, ..., 0]
+    assert np.abs(result - exact_by_hand(image[0, ..., 0], where)).max() <= 2
+
+
 def test_rotation_turns_the_way_of_pillow():
     image = np.zeros((41, 41, 3), np.uint8)
     image[5:15, 22:36] = (250, 120, 30)
@@ -262,3 +277,14 @@ def test_random_cutmix_takes_the_share_of_the_pixels_that_it_changed():
         mixed, shares = transforms.cutmix(images, targets, np.random.default_rng(seed))
         for image, share in zip(mixed, shares, strict=True):
             np.testing.assert_allclose(np.bincount(image.ravel(), minlength=8) / 900, share, atol=1e-6)
+
+
+def test_a_cutmix_rectangle_has_the_share_that_was_drawn_where_it_does_not_hang_over():
+    images = np.repeat(np.arange(200, dtype=np.uint8), 30 * 40).reshape(200, 30, 40, 1)
+    targets = np.eye(200, dtype=np.float32)
+    # With so large an alpha every share is close to a half: sides of 0.707 times the image's.
+    mixed, shares = transforms.cutmix(images, targets, np.random.default_rng(0), alpha=1000.0)
+    pasted = (mixed != images)[..., 0]
+    assert abs((1 - shares.diagonal()).max() - 0.5) < 0.04
+    assert abs(pasted.any(axis=2).sum(axis=1).max() - 0.707 * 30) <= 2
+    assert abs(pasted.any(axis=1).sum(axis=1).max() - 0.707 * 40) <= 2
