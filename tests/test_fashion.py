@@ -147,6 +147,13 @@ def test_a_damaged_bundle_is_one_line_that_says_install_again() -> None:
         fashion._unpacked(other)
 
 
+def test_a_missing_bundle_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CNNFLOW_CACHE", str(tmp_path))
+    monkeypatch.setattr(fashion, "files", lambda package: tmp_path)
+    with pytest.raises(DataError, match=r"^the bundled fashion_mnist\.xz cannot be read .*; install cnnflow again$"):
+        fashion.load(DataConfig("fashion"))
+
+
 def test_packing_is_its_own_inverse() -> None:
     file = fashion.IDX_FILES[0]
     idx = bytes(16) + np.random.default_rng(0).integers(0, 256, 3 * 28 * 28, np.uint8).tobytes()

@@ -106,7 +106,7 @@ def load(config: DataConfig, *, on_event: OnEvent = ignore) -> Dataset:
     FASHION.refuse_options(config)
     arrays = read_cached(_CACHED, FASHION.check, on_event=on_event)
     if arrays is None:
-        arrays = _unpacked((files("cnnflow.data.bundled") / BUNDLE).read_bytes())
+        arrays = _unpacked(_bundle())
         write_cached(_CACHED, arrays, on_event=on_event)
     return FASHION.dataset(arrays)
 
@@ -120,6 +120,13 @@ def pack(idx: bytes, file: IdxFile) -> bytes:
         return idx
     pixels = np.frombuffer(idx, np.uint8, offset=file.header).reshape(-1, _SIDE, _SIDE)
     return idx[: file.header] + pixels.transpose(0, 2, 1).tobytes()
+
+
+def _bundle() -> bytes:
+    try:
+        return (files("cnnflow.data.bundled") / BUNDLE).read_bytes()
+    except OSError as error:
+        raise DataError(f"the bundled {BUNDLE} cannot be read ({error.strerror}); install cnnflow again") from error
 
 
 def _unpacked(bundle: bytes) -> Arrays:
