@@ -72,10 +72,11 @@ def _print(found: "Audit", every: bool) -> None:
         hard = group[0].severity == "hard"
         for text in _lines(group, every or hard):
             line(f"{group[0].kind}: {text}", "red" if hard else None)
+    total = f"{len(found.findings)} finding{'' if len(found.findings) == 1 else 's'}"
     if found.hard:
-        line(f"{len(found.hard)} of {len(found.findings)} findings must be looked at before training", "red")
+        line(f"{len(found.hard)} of {total} must be looked at before training", "red")
     else:
-        line(f"{len(found.findings)} findings, none that must be looked at before training", "green")
+        line(f"{total}, none that must be looked at before training", "green")
 
 
 def _table(found: "Audit") -> Any:

@@ -2,7 +2,6 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -82,13 +81,16 @@ def _training() -> dict[str, str]:
 
 def _files() -> dict[str, str]:
     from cnnflow.data.cache import cache_folder
+    from cnnflow.data.places import keras_datasets
+    from cnnflow.data.sources import SOURCES
     from cnnflow.plots.fonts import lettering
 
     folder, korean = cache_folder(), lettering(["바지"])
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
     return {
         "cache": f"{folder} ({size / 2**20:,.0f} MB)",
-        "Keras cache": str(Path.home() / ".keras" / "datasets"),
+        "Keras cache": str(keras_datasets()),
+        "data here": ", ".join(name for name, source in SOURCES.items() if source.is_here()) or "none",
         "Korean font for plots": korean.family[-1] if korean.names[0] == "바지" else "none; plots show class numbers",
     }
 

@@ -8,7 +8,7 @@ import typer
 
 from cnnflow.cli.options import BackendOption, JsonOption, RunsOption, read_duration, read_list, read_size, use_backend
 from cnnflow.cli.output import print_json, remarks, results, show_events
-from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe, from_toml
+from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe, from_toml, one_of
 from cnnflow.errors import CnnflowError, OptionError
 from cnnflow.events import Caution, Note, OnEvent
 
@@ -255,9 +255,11 @@ def _start(
 ) -> "RunResult":
     from cnnflow.data.sources import load
     from cnnflow.experiments.run import run
+    from cnnflow.models.catalog import MODELS
     from cnnflow.training.run_folder import create_run, discard_unstarted
     from cnnflow.training.stopping import stop_on_signals
 
+    one_of("model", config.model.name, tuple(MODELS))
     dataset = dataset or load(config.data, on_event=on_event)
     if config.data.limit:
         on_event(Note(f"--limit {config.data.limit}: at most that many images of each split"))

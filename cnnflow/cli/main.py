@@ -53,7 +53,6 @@ def run() -> None:
     debug = len(words) < len(sys.argv) - 1
     try:
         code = app(args=words, prog_name="cnnflow", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
     except CnnflowError as error:
         if debug:
             raise
@@ -64,14 +63,17 @@ def run() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; what is left to write must not raise again at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe has seen enough; what is left to write must not raise again at exit. Click turns the
+        # error into SystemExit, which it raises for nothing else here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
         if debug:
             raise
         _say(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
     sys.exit(EXIT_BAD_INPUT)
 
 

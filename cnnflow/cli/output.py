@@ -80,7 +80,7 @@ class _Bars:
         elif isinstance(event, EpochDone):
             self._bars.console.print(epoch_line(event))
         elif isinstance(event, ProgressEvent):
-            self._update(event.task, event.done, event.total)
+            self._update(event.task, *in_megabytes(event))
         else:
             print_remark(self._bars.console, event)
 
@@ -121,6 +121,12 @@ class _Lines:
         self._console.print(line, soft_wrap=True, markup=False)
 
 
+def in_megabytes(event: ProgressEvent) -> tuple[int, int | None]:
+    """Done and total, in MB where the unit is bytes."""
+    scale = 10**6 if event.unit == "bytes" else 1
+    return event.done // scale, None if event.total is None else -(-event.total // scale)
+
+
 def epoch_line(event: EpochDone) -> str:
     """What is said of an epoch that is done."""
     row = event.history[-1]
@@ -138,8 +144,9 @@ def print_remark(console: Console, event: Note | Caution) -> None:
 
 def _progress_line(event: StepDone | ProgressEvent) -> str:
     if isinstance(event, ProgressEvent):
-        of = f" of {event.total}" if event.total else ""
-        return f"{event.task}: {event.done}{of} {event.unit}"
+        done, total = in_megabytes(event)
+        of = "" if total is None else f" of {total}"
+        return f"{event.task}: {done}{of} {'MB' if event.unit == 'bytes' else event.unit}"
     return (
         f"epoch {event.epoch + 1}/{event.epochs} step {event.step + 1}/{event.steps}  loss {event.loss:.4f}  "
         f"accuracy {event.accuracy:.4f}  {event.images_per_second:,.0f} images/s"
