@@ -67,19 +67,18 @@ def affine_maps(
     Returns:
         float64 `[n, 2, 3]`, the `amounts` of `adjust_affine`; `[2, 3]` where no argument has an `n`.
     """
-    centre = (np.asarray(size, dtype=np.float64) - 1) / 2
     angle, lean = np.deg2rad(rotation), np.tan(np.deg2rad(shear))
-    flip = np.where(mirrored, -1.0, 1.0)
-    down, right = np.moveaxis(np.asarray(zoom, dtype=np.float64), -1, 0)
     cos, sin = np.cos(angle), np.sin(angle)
+    flip = np.where(mirrored, -1.0, 1.0)
+    (down, right), (moved_down, moved_right) = (np.moveaxis(np.asarray(each, float), -1, 0) for each in (zoom, shift))
+    row, column = ((side - 1) / 2 for side in size)
     # Backwards, from an output pixel to where it comes from: first the rotation is undone, then shear, zoom, mirror.
-    row_row, row_column = cos / down, sin / down
-    column_row = flip * (lean * cos - sin) / right
-    column_column = flip * (lean * sin + cos) / right
-    parts = np.broadcast_arrays(row_row, row_column, column_row, column_column)
-    linear = np.stack(parts, axis=-1).reshape(*parts[0].shape, 2, 2)
-    offset = centre - (linear * (centre + np.asarray(shift))[..., None, :]).sum(axis=-1)
-    return np.concatenate([np.broadcast_to(linear, (*offset.shape, 2)), offset[..., None]], axis=-1)
+    a, b = cos / down, sin / down
+    c, d = flip * (lean * cos - sin) / right, flip * (lean * sin + cos) / right
+    from_row, from_column = row + moved_down, column + moved_right
+    e, f = row - (a * from_row + b * from_column), column - (c * from_row + d * from_column)
+    entries = np.broadcast_arrays(a, b, e, c, d, f)
+    return np.stack(entries, axis=-1).reshape(*entries[0].shape, 2, 3)
 
 
 def random_affine(

@@ -38,9 +38,10 @@ def warp(images: NDArray[np.uint8], maps: NDArray[np.float64], fill: str, value:
     # Several whole images a chunk, or some lines of one.
     step, lines = max(1, CHUNK_PIXELS // (height * width)), max(1, CHUNK_PIXELS // width)
     buffers = _Buffers.of(min(step, n) * min(lines, height) * width, channels)
+    memory = _margined(min(step, n), height, width, channels)
     for start in range(0, n, step):
         part = slice(start, start + step)
-        lanes = _lanes(images[part], fill, value)
+        lanes = _pack(images[part], fill, value, memory)
         for top in range(0, height, lines):
             block = slice(top, top + lines)
             result = moved[part, block].reshape(-1, channels)
@@ -110,19 +111,18 @@ def _fixed(places: NDArray[np.float64]) -> NDArray[np.int32]:
     return np.rint(places * ONE).astype(np.int32)
 
 
-def _lanes(images: NDArray[np.uint8], fill: str, value: int) -> Lanes:
-    """Each pixel as one number, `[m, BEFORE + height + AFTER, BEFORE + width + AFTER]`."""
-    m, height, width, channels = images.shape
-    sides = (m, BEFORE + height + AFTER, BEFORE + width + AFTER)
-    lanes: Lanes
-    if channels == 1:
-        lanes = np.empty(sides, np.uint16)
-        lanes[:, BEFORE:-AFTER, BEFORE:-AFTER] = images[..., 0]
-    else:
-        lane_bytes = np.zeros((*sides, 8), np.uint8)
-        for channel in range(channels):
-            lane_bytes[:, BEFORE:-AFTER, BEFORE:-AFTER, 2 * channel] = images[..., channel]
-        lanes = lane_bytes.view(np.uint64)[..., 0]
+def _margined(count: int, height: int, width: int, channels: int) -> Lanes:
+    """Memory for the lanes of `count` images and the pixels around them, all zero."""
+    sides = (count, BEFORE + height + AFTER, BEFORE + width + AFTER)
+    return np.zeros(sides, np.uint16 if channels == 1 else np.uint64)
+
+
+def _pack(images: NDArray[np.uint8], fill: str, value: int, memory: Lanes) -> Lanes:
+    """Each pixel as one number, in the first `len(images)` of `memory`, whose upper bytes of lanes stay zero."""
+    channels, lanes = images.shape[3], memory[: len(images)]
+    lane_bytes = lanes.view(np.uint8).reshape(*lanes.shape, -1)[:, BEFORE:-AFTER, BEFORE:-AFTER]
+    for channel in range(channels):
+        lane_bytes[..., 2 * channel] = images[..., channel]
     _fill_margin(lanes, fill, value * (1 if channels == 1 else EACH_LANE))
     return lanes
 
