@@ -65,7 +65,7 @@ def test_soft_findings_alone_give_exit_code_0(folder):
     write(folder / "rose" / "notes.txt", b"in May")
     result = called("audit", folder)
     assert result.exit_code == 0
-    assert "1 findings, none that must be looked at" in result.stdout
+    assert "1 finding, none that must be looked at" in result.stdout
 
 
 def test_soft_findings_are_shortened_and_all_shows_them(folder):
@@ -129,7 +129,7 @@ def test_prepare_json(folder, tmp_path):
         (["out.npz", "--size", "5000"], "size=(5000, 5000)"),
         (["out.npz", "--fit", "strech"], "did you mean stretch?"),
         (["out.npz", "--classes", "rose,lily"], "no class 'lily'"),
-        (["out.npz", "--strict"], "strict, and 1 bad files: daisy/empty.jpg is empty"),
+        (["out.npz", "--strict"], "strict, and 1 bad file: daisy/empty.jpg is empty"),
     ],
 )
 def test_prepare_refuses_in_one_line(bad_folder, tmp_path, options, message):

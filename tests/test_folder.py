@@ -265,7 +265,7 @@ def test_strict_stops_at_a_bad_file_and_names_it(tmp_path):
     write(root / "b" / "notes.txt", b"shot in May")
     assert len(loaded(root, strict)[0].train) == 6
     write(root / "a" / "empty.jpg", b"")
-    with pytest.raises(DataError, match=r"strict, and 1 bad files: a/empty\.jpg is empty; copy it again or delete it"):
+    with pytest.raises(DataError, match=r"strict, and 1 bad file: a/empty\.jpg is empty; copy it again or delete it"):
         loaded(root, strict)
 
 

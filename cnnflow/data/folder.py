@@ -79,7 +79,7 @@ def _with_classes(listing: Listing, names: tuple[str, ...]) -> Listing:
 def _strict_message(bad: list[Finding]) -> str:
     hard = [finding.message for finding in bad if finding.severity == HARD]
     more = f"; and {len(hard) - _EXAMPLES} more" if len(hard) > _EXAMPLES else ""
-    return f"strict, and {len(hard)} bad files: {'; '.join(hard[:_EXAMPLES])}{more}"
+    return f"strict, and {len(hard)} bad file{'' if len(hard) == 1 else 's'}: {'; '.join(hard[:_EXAMPLES])}{more}"
 
 
 def _say(findings: list[Finding], on_event: OnEvent) -> None:
