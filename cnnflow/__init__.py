@@ -35,6 +35,9 @@ _HOMES = {
     "training.fit": ["FitResult", "Snapshots", "fit"],
     "training.run_folder": ["RunFolder", "create_run", "find_run"],
     "experiments.run": ["RunResult", "resume", "run"],
+    "experiments.compare": ["ComparisonPlan", "compare"],
+    "experiments.study": ["StudyPlan", "study"],
+    "experiments.advise": ["Advice", "advise"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from experiment_case import FakeRun, fill_run, make_config, tiny_dataset
+from typer.testing import CliRunner
 
+from cnnflow.cli.main import app
 from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe
 from cnnflow.errors import OptionError, RunError
 from cnnflow.evaluation.statistics import Interval
@@ -255,3 +257,65 @@ def test_tiny_networks_are_really_trained_interrupted_and_compared(tmp_path):
     assert short.multiply_adds == 64 * 128 + 128 * 128 + 128 * 3
     assert long.test_accuracy.value > 0.9
     assert np.isfinite(long.gap)
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """The tiny dataset as an .npz file."""
+    tiny = tiny_dataset()
+    path = tmp_path / "tiny.npz"
+    np.savez(
+        path,
+        x_train=tiny.train.images,
+        y_train=tiny.train.labels,
+        x_test=tiny.test.images,
+        y_test=tiny.test.labels,
+    )
+    return path
+
+
+def call(*words: object):
+    """Run the command line in this process; an error of cnnflow is raised."""
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_the_command_compares_and_prints(tmp_path, arrays, fake):
+    fake()
+    runs = tmp_path / "runs"
+    result = call("compare", arrays, "dense_net", "basic_cnn", "--runs", runs, "--seeds", 3, "--epochs", 1)
+    assert "basic_cnn is more accurate than dense_net" in result.stdout
+    assert "McNemar's test: p < 0.0001" in result.stdout
+    assert "classes that differ most:" in result.stdout
+    (folder,) = runs.iterdir()
+    assert folder.name == "compare-tiny-001"
+    plan = ComparisonPlan.from_dict(read_plan(folder, "compare"))
+    assert {config.recipe.epochs for config in plan.configs.values()} == {1}
+
+
+def test_the_command_prints_one_json_document_and_goes_on(tmp_path, arrays, fake):
+    fake(stop_after=1)
+    runs = tmp_path / "runs"
+    words = ("compare", arrays, "dense_net", "basic_cnn", "--runs", runs, "--seeds", 1)
+    stopped = CliRunner().invoke(app, [str(word) for word in words])
+    assert stopped.exit_code == 130
+    assert "cnnflow compare --resume compare-tiny-001" in " ".join(stopped.stderr.split())
+    fake()
+    content = json.loads(call("compare", "--resume", "last", "--runs", runs, "--json").stdout)
+    assert content["pairs"][0]["b"] == "basic_cnn"
+    assert content["claims"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["dense_net"], "two or more MODELs"),
+        (["dense_net", "basic_cn"], "did you mean basic_cnn"),
+        (["dense_net", "dense_net"], "each must be named once"),
+        (["dense_net", "basic_cnn", "--difference", "0"], "wanted=0"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be(tmp_path, arrays, words, message):
+    with pytest.raises(OptionError, match=message):
+        call("compare", arrays, *words, "--runs", tmp_path / "runs")

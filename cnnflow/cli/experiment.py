@@ -52,7 +52,11 @@ SeedsOption = Annotated[
 ]
 WantedOption = Annotated[
     float,
-    typer.Option(help="The difference in points that matters; sample sizes are for it.", rich_help_panel=EXPERIMENT),
+    typer.Option(
+        "--difference",
+        help="The difference in points that matters; sample sizes are for it.",
+        rich_help_panel=EXPERIMENT,
+    ),
 ]
 NameOption = Annotated[str | None, typer.Option(help="Name of the experiment's folder.", rich_help_panel=EXPERIMENT)]
 

@@ -95,5 +95,6 @@ def _explain(rows: Mapping[str, Row], claims: Mapping[str, Claim]) -> list[str]:
     times = ", ".join(f"{variant} in {100 * share:.0f}% of the time" for variant, share in ratio.items())
     return [
         f"times are those of another machine: here {times}",
-        "epochs, batch size and optimizer are not reported; more or fewer epochs move the training accuracy most",
+        "epochs, batch size and optimizer are not reported; the dense network gets to its training accuracy in 8 to 11 "
+        "epochs of Adam in batches of 32 to 128 (--epochs 10 is near)",
     ]
