@@ -205,6 +205,11 @@ WRONG = [
         "amounts of shape [3]; it must be [2], an amount an image, or a single number",
     ),
     (lambda: function("adjust_rotation")(IMAGES, np.nan), "amounts with nan; every one must be finite"),
+    (lambda: function("adjust_rotation")(IMAGES, "far"), "amounts of 'far'; it must be numbers, an amount an image"),
+    (
+        lambda: transforms.affine_maps((8, 8), zoom=(1, 0)),
+        "zoom=(1, 0); every factor must be above 0, such as (1.2, 1.2) to enlarge",
+    ),
     (
         lambda: function("adjust_affine")(IMAGES, [[1, 0, 1e6], [0, 1, 0]]),
         "amounts that lead 1000008 pixels off the image; at most 30000 can be",

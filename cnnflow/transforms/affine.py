@@ -66,7 +66,12 @@ def affine_maps(
 
     Returns:
         float64 `[n, 2, 3]`, the `amounts` of `adjust_affine`; `[2, 3]` where no argument has an `n`.
+
+    Raises:
+        OptionError: a zoom that is not above 0.
     """
+    if not (np.asarray(zoom) > 0).all():
+        raise OptionError(f"zoom={zoom!r}; every factor must be above 0, such as (1.2, 1.2) to enlarge")
     angle, lean = np.deg2rad(rotation), np.tan(np.deg2rad(shear))
     cos, sin = np.cos(angle), np.sin(angle)
     flip = np.where(mirrored, -1.0, 1.0)

@@ -64,7 +64,10 @@ def amounts_for(
 
     Raises `OptionError` for amounts of another shape, that are not finite, or not `low <= amount <= high`.
     """
-    values = np.asarray(amounts, dtype=np.float64)
+    try:
+        values = np.asarray(amounts, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(f"{name} of {amounts!r}; it must be numbers, an amount an image") from None
     wanted = (len(images), *size)
     _check_shape(name, values.shape, wanted, size)
     fine = np.isfinite(values) & (values >= low) & (values <= high)

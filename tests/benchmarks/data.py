@@ -48,6 +48,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, NumPy {np.__version__}, Keras {keras.__version__} on {keras.config.backend()}")
     for size, name in (((32, 32, 3), "light"), ((32, 32, 3), "tutorial"), ((80, 80, 3), "tutorial")):
         compare_augmentations(size, name, options.rounds)
+        compare_workers(size, name, options.rounds)
     if options.steps:
         compare_training(options.steps, options.rounds)
 
@@ -82,6 +83,24 @@ def verdict(name: str, peer: str, speed: float, ratio: float) -> str:
     return ""
 
 
+def compare_workers(size: tuple[int, int, int], name: str, rounds: int) -> None:
+    """Print what threads add to a stream of batches, in wall time."""
+    images = image_set(BATCH * (32 if size[0] < 64 else 12), size)
+    plan, preset = BatchPlan(len(images), BATCH), augmentation(name, mirror=True)
+    works: dict[str, Work] = {
+        str(workers): lambda workers=workers: list(stream(images, plan, preset, epochs=1, workers=workers))
+        for workers in (0, 1, 2)
+    }
+    times = take_turns(works, rounds)
+    print(f"\nThe same as a stream of batches of {BATCH}, by wall time\n")
+    print("| threads | images/s | beside none |")
+    print("|---|---:|---:|")
+    for workers, turns in times.items():
+        speed = len(images) / statistics.median(turn.wall for turn in turns)
+        ratio = statistics.median(none.wall / turn.wall for none, turn in zip(times["0"], turns, strict=True))
+        print(f"| {workers} | {speed:,.0f} | {ratio:.2f} |")
+
+
 def compare_training(steps: int, rounds: int) -> None:
     """Print what augmentation costs the training of basic_cnn at 32x32."""
     images = image_set(BATCH * steps, (32, 32, 3))
@@ -92,7 +111,8 @@ def compare_training(steps: int, rounds: int) -> None:
     model.compile("adam", "sparse_categorical_crossentropy")
 
     def train(batches: Iterable[Batch]) -> None:
-        model.fit(((batch.images, batch.targets) for batch in batches), steps_per_epoch=steps, verbose=0)
+        pairs = ((batch.images, batch.targets) for batch in batches)
+        model.fit(pairs, steps_per_epoch=steps, shuffle=False, verbose=0)
 
     def train_on_stream(name: str) -> None:
         with stream(images, plan, augmentation(name, mirror=True), epochs=1, workers=1) as batches:
