@@ -175,10 +175,17 @@ def test_the_command_says_what_differs_from_the_preset():
     )
 
 
+def test_the_command_switches_off_what_the_preset_does():
+    config = FitConfig(DataConfig("x"), ModelConfig("flower_cnn"), Recipe(epochs=50, batch_size=32), preset="flowers")
+    command = fit_command(config, tiny_dataset())
+    assert command == ("cnnflow fit x --preset flowers --early-stopping 0 --reduce-on-plateau 0 --keep-last")
+
+
 def test_every_flag_of_the_command_is_one_of_fit():
     from cnnflow.cli.fit import fit
 
     options = set(inspect.signature(fit).parameters)
     for field in (*dataclasses.fields(Recipe), *dataclasses.fields(ModelConfig)):
-        if field.name not in ("name", "weights", "hidden"):
+        # The network is `--model`; the rate of fine-tuning is for config files.
+        if field.name not in ("name", "fine_tune_rate"):
             assert field.name in options, f"`cnnflow fit` has no option for {field.name}"

@@ -14,6 +14,8 @@ _SWITCHES = {
     "keep_best": ("--keep-best", "--keep-last"),
     "strict": ("--strict", None),
 }
+# Options that are None for "never", which `cnnflow fit` takes as 0.
+_ZERO_IS_NEVER = {"early_stopping", "reduce_on_plateau", "clip_norm", "ema", "fine_tune"}
 
 
 def fit_command(config: FitConfig, dataset: Dataset) -> str:
@@ -42,8 +44,12 @@ def _options(given: DataConfig | ModelConfig | Recipe, usual: DataConfig | Model
     words: list[str] = []
     for field in dataclasses.fields(given):
         value = getattr(given, field.name)
-        if value != getattr(usual, field.name) and value is not None:
+        if value == getattr(usual, field.name):
+            continue
+        if value is not None:
             words += _option(field.name, value)
+        elif field.name in _ZERO_IS_NEVER:
+            words += _option(field.name, 0)
     return words
 
 
