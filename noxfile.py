@@ -15,7 +15,7 @@ TENSORFLOW = "tensorflow-cpu"
 FAST = "not slow and not torch and not tensorflow"
 
 
-def install_wheel(session: nox.Session, *others: str) -> None:
+def install_wheel(session: nox.Session, *others: str, extras: str = "[pretrained]") -> None:
     """Build the wheel and install it, so that the tests see what users get and not the source tree."""
     folder = Path(session.create_tmp()) / "wheel"
     folder.mkdir(exist_ok=True)
@@ -23,7 +23,7 @@ def install_wheel(session: nox.Session, *others: str) -> None:
         old.unlink()
     session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
     (wheel,) = folder.glob("*.whl")
-    session.install(str(wheel), *others)
+    session.install(f"{wheel}{extras}", *others)
     # A reused environment may hold an older build of the same version.
     session.install("--force-reinstall", "--no-deps", str(wheel))
 
@@ -69,7 +69,7 @@ def slow(session: nox.Session) -> None:
 def backends(session: nox.Session) -> None:
     """Train for real on torch and on TensorFlow, and compare them with JAX."""
     session.install(TORCH)
-    install_wheel(session, TENSORFLOW, *TEST_PACKAGES)
+    install_wheel(session, TENSORFLOW, "efficientnet-lite-pytorch", *TEST_PACKAGES)
     session.run("pytest", "-m", "torch or tensorflow", *session.posargs)
 
 

@@ -27,7 +27,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def use_backend(name: str | None) -> None:
-    """Choose Keras's backend for this process, before Keras is imported."""
+    """Choose Keras's backend for this process, before Keras is imported; what JAX compiles is kept for the next one."""
     if name is not None:
         one_of("backend", name, BACKENDS)
         os.environ["KERAS_BACKEND"] = name
@@ -35,6 +35,9 @@ def use_backend(name: str | None) -> None:
     one_of("backend", chosen, BACKENDS)
     if find_spec(chosen) is None:
         raise OptionError(f"backend {chosen} is not installed; pip install 'cnnflow[{chosen}]'")
+    from cnnflow.kernels import enable_compilation_cache
+
+    enable_compilation_cache()
 
 
 def read_duration(text: str) -> float:

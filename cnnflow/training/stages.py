@@ -17,7 +17,7 @@ from cnnflow.data.image_set import Images, ImageSet
 from cnnflow.data.split import Splits
 from cnnflow.events import EpochDone, Event, Note, OnEvent, ignore
 from cnnflow.kernels import accelerate
-from cnnflow.models.speed_net import start_from
+from cnnflow.models.catalog import MODELS
 from cnnflow.models.transfer import features, head, unfreeze
 from cnnflow.training.capture import to_numpy
 from cnnflow.training.fit import FitResult, Snapshots, fit
@@ -25,7 +25,7 @@ from cnnflow.training.optimizer import peak_learning_rate
 from cnnflow.training.state import Row, TrainingState
 from cnnflow.training.stopping import ShouldStop, never
 
-_WHITENED_IMAGES = 5000
+_IMAGES_TO_START_FROM = 5000
 
 Fit = Callable[..., FitResult]
 
@@ -71,8 +71,8 @@ def train(
 
 def prepare(model: keras.Model, train: ImageSet, config: FitConfig) -> None:
     """Set the first weights that are computed from the training images instead of drawn; see `speed_net`."""
-    if config.model.name == "speed_net":
-        start_from(model, train.images[:_WHITENED_IMAGES])
+    if (start := MODELS[config.model.name].start) is not None:
+        start(model, train.images[:_IMAGES_TO_START_FROM])
 
 
 def _train_head(
