@@ -45,6 +45,13 @@ def dense_vs_cnn(found: Found) -> None:
     assert found["cnn_shuffled"] < found["dense_shuffled"]
 
 
+def flowers(found: Found) -> None:
+    assert found["pictures"] >= sum(found["images"].values())
+    assert min(found["images"].values()) > 40
+    assert max(found["accuracy"].values()) > 0.55
+    assert found["refused"] == 1
+
+
 def any_backend(found: Found) -> None:
     assert found["accuracy"] > 0.6
     assert found["trained_on"] in found["differences"]
@@ -56,6 +63,7 @@ CHECKS: dict[str, Callable[[Found], None]] = {
     "01_convolution_basics": convolution_basics,
     "02_fashion_mnist": fashion_mnist,
     "03_dense_vs_cnn": dense_vs_cnn,
+    "04_flowers": flowers,
     "09_any_backend": any_backend,
 }
 
