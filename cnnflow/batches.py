@@ -161,7 +161,8 @@ def stream(
         epochs: those of the whole run, the ones before `start_epoch` included.
         start_epoch: the epoch to start in.
         start_step: the step of it to start at; `plan.steps` is the start of the next epoch.
-        workers: threads that prepare batches; 0: each is made when it is asked for.
+        workers: threads that prepare batches; 0: each is made when it is asked for. One keeps ahead of a training;
+            more help where reading stored images is slow, and little with the arithmetic of small images.
         weights: as in `make_batch`.
 
     Returns:
