@@ -12,6 +12,8 @@ TEST_PACKAGES = ["pytest", "pytest-timeout", "hypothesis"]
 # The CPU build of torch; a plain "torch" would bring several gigabytes of CUDA.
 TORCH = "torch==2.13.0"
 TENSORFLOW = "tensorflow-cpu"
+# Beside which the augmentations are measured; 2.0.8 is the last release of albumentations under the MIT licence.
+AUGMENTERS = ["albumentations==2.0.8", "opencv-python-headless<5"]
 FAST = "not slow and not torch and not tensorflow"
 
 
@@ -107,5 +109,5 @@ def bench(session: nox.Session) -> None:
         session.error(f"name one of {', '.join(names)}")
     name, *options = session.posargs
     session.install(TORCH)
-    install_wheel(session, TENSORFLOW, *TEST_PACKAGES)
+    install_wheel(session, TENSORFLOW, *TEST_PACKAGES, *AUGMENTERS)
     session.run("python", str(benchmarks / f"{name}.py"), *options)
