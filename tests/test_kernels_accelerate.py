@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cnnflow.kernels import accelerate, enable_compilation_cache, restore
+from cnnflow.kernels import accelerate, enable_compilation_cache, keep_freed_memory, restore
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the fast operations are JAX's")
 
@@ -222,3 +222,10 @@ def test_the_compilation_cache_is_filled(tmp_path, monkeypatch):
 def test_the_compilation_cache_can_be_switched_off(monkeypatch):
     monkeypatch.setenv("CNNFLOW_COMPILATION_CACHE", "off")
     assert enable_compilation_cache() is None
+
+
+def test_freed_memory_is_kept():
+    if sys.platform.startswith("linux"):
+        assert keep_freed_memory()
+    else:
+        assert not keep_freed_memory()

@@ -2,5 +2,6 @@
 
 from cnnflow.kernels.accelerate import accelerate, available, restore
 from cnnflow.kernels.compilation_cache import enable_compilation_cache
+from cnnflow.kernels.memory import keep_freed_memory
 
-__all__ = ["accelerate", "available", "enable_compilation_cache", "restore"]
+__all__ = ["accelerate", "available", "enable_compilation_cache", "keep_freed_memory", "restore"]

@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from cnnflow.kernels.memory import keep_freed_memory
+
 SWITCH = "CNNFLOW_KERNELS"
 
 
@@ -36,7 +38,6 @@ def accelerate(model: Any) -> int:
         return 0
     # JAX is imported late, since this module must also be importable with another backend.
     from cnnflow.kernels import layers
-    from cnnflow.kernels.memory import keep_freed_memory
 
     keep_freed_memory()
     found = [fast for layer in _walk(model) if (fast := layers.replacement(layer)) is not None]
