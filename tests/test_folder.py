@@ -360,6 +360,29 @@ def test_color_and_fit_reach_the_pictures(tmp_path):
     assert not dataset.train.images[:, :, :5].any()
 
 
+@pytest.mark.parametrize(
+    ("fit", "words"), [("crop", "crop: 25% of the average picture is cut away"), ("pad", "25% of the average picture")]
+)
+def test_what_is_lost_of_the_pictures_is_said(tmp_path, fit, words):
+    root = photo_folder(tmp_path, {"a": 2, "b": 2}, width=200, height=150)
+    for _ in range(2):
+        said = loaded(root, DataConfig("photos", size=(16, 16), fit=fit))[1]
+        assert words in said.notes[-1]
+
+
+def test_two_processes_may_read_one_folder(tmp_path):
+    root = photo_folder(tmp_path, {"a": 3, "b": 3})
+    inner = []
+
+    def read_meanwhile(event):
+        if isinstance(event, Progress) and not inner:
+            inner.append(load_folder(root, SMALL))
+
+    outer = load_folder(root, SMALL, on_event=read_meanwhile)
+    assert np.array_equal(outer.train.images, inner[0].train.images)
+    assert loaded(root)[1].notes
+
+
 # Duplicates and splits
 
 
@@ -425,8 +448,9 @@ def test_other_options_are_decoded_apart(tmp_path):
     root = photo_folder(tmp_path, {"a": 3, "b": 3})
     loaded(root)
     for options in ({"size": (16, 17)}, {"size": (16, 16), "fit": "crop"}, {"size": (16, 16), "color": "gray"}):
-        assert not loaded(root, DataConfig("photos", **options))[1].notes
-        assert loaded(root, DataConfig("photos", **options))[1].notes
+        for notes in ([], [f"{root.name} is unchanged: 6 decoded pictures are in the cache"]):
+            said = loaded(root, DataConfig("photos", **options))[1]
+            assert [note for note in said.notes if "unchanged" in note] == notes
 
 
 def test_only_the_newest_entries_of_a_folder_are_kept(tmp_path, cache):
@@ -453,9 +477,8 @@ def test_a_damaged_entry_is_a_miss_with_one_line(tmp_path, cache, name, damage):
     second, said = loaded(root)
     assert np.array_equal(first.train.images, second.train.images)
     assert not said.notes
-    if (name, damage) != ("manifest.json", "gone"):
-        assert len(said.cautions) == 1
-        assert "is damaged" in said.cautions[0] or "are damaged" in said.cautions[0]
+    assert len(said.cautions) == 1
+    assert "are damaged" in said.cautions[0]
     assert loaded(root)[1].notes
 
 

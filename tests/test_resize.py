@@ -72,6 +72,14 @@ def test_shrinking_averages_and_skips_no_pixel():
     assert small.std() < pixels.std() / 5
 
 
+@pytest.mark.parametrize(("fit", "lost"), [("stretch", 0), ("pad", 0.5), ("crop", 0.5)])
+def test_what_is_lost_of_a_picture_twice_as_wide(fit, lost):
+    rule = Resize(80, 80, fit)
+    assert rule.lost(200, 100) == rule.lost(100, 200) == lost
+    assert rule.lost(77, 77) == 0
+    assert (np.asarray(rule.apply(Image.new("L", (200, 100), 255))) == 0).mean() == (lost if fit == "pad" else 0)
+
+
 def test_it_survives_json():
     rule = Resize(60, 90, "crop", "gray")
     assert Resize.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule

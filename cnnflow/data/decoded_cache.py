@@ -29,7 +29,7 @@ from cnnflow.events import Caution, OnEvent
 from cnnflow.files import fsync_folder, write_json
 
 # Counts up when the same files would decode to other pixels or groups.
-_VERSION = 1
+_VERSION = 2
 _ENTRIES_A_FOLDER = 3
 _ABANDONED_AFTER = 24 * 3600
 
@@ -44,6 +44,7 @@ class Pictures:
         equal: int64 `[n]`, a group number for each; the same where all pixels are.
         alike: int64 `[n]`, a group number for each; the same where pictures are equal or near duplicates.
         faults: the files that were refused: their rows in the listing, and why.
+        lost: the mean share that "crop" has cut away of a picture, or "pad" has filled with black.
     """
 
     images: Images
@@ -51,6 +52,7 @@ class Pictures:
     equal: NDArray[np.int64]
     alike: NDArray[np.int64]
     faults: tuple[tuple[int, Fault], ...]
+    lost: float
 
 
 class NewEntry:
@@ -79,6 +81,7 @@ class NewEntry:
             "count": self._writer.count,
             "shape": self._shape,
             "checksums": self._writer.checksums,
+            "lost": pictures.lost,
             "faults": [[row, fault.kind, fault.reason] for row, fault in pictures.faults],
         }
         write_json(self.folder / "manifest.json", manifest)
@@ -93,7 +96,7 @@ def place(listing: Listing, resize: Resize) -> Path:
 
 def load(place: Path, resize: Resize, *, on_event: OnEvent) -> Pictures | None:
     """The pictures of the entry at `place`; None where there is none, or where it is damaged (one `Caution`)."""
-    if not (place / "manifest.json").exists():
+    if not place.exists():
         return None
     try:
         pictures = _loaded(place, resize)
@@ -101,6 +104,7 @@ def load(place: Path, resize: Resize, *, on_event: OnEvent) -> Pictures | None:
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, DataError) as error:
         reason = " ".join(str(error).split())
         on_event(Caution(f"the cached pictures in {place} are damaged ({reason}); the folder is read again"))
+        shutil.rmtree(place, ignore_errors=True)
         return None
     return pictures
 
@@ -113,13 +117,20 @@ def new_entry(place: Path, image_shape: tuple[int, int, int]) -> Iterator[NewEnt
     temporary.mkdir()
     try:
         yield NewEntry(temporary, image_shape)
-        shutil.rmtree(place, ignore_errors=True)
-        temporary.rename(place)
-    except BaseException:
+        _put(temporary, place)
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     fsync_folder(place.parent)
     _tidy(place)
+
+
+def _put(temporary: Path, place: Path) -> None:
+    try:
+        temporary.rename(place)
+    except OSError:
+        # Another process has read the same folder meanwhile, and its entry is as good.
+        if not (place / "manifest.json").exists():
+            raise
 
 
 def _loaded(place: Path, resize: Resize) -> Pictures:
@@ -136,7 +147,7 @@ def _loaded(place: Path, resize: Resize) -> Pictures:
     small = count * int(np.prod(shape)) <= LARGEST_IN_MEMORY
     images: Images = stored[:] if small else stored
     faults = tuple((int(row), Fault(str(kind), str(reason))) for row, kind, reason in manifest["faults"])
-    return Pictures(images, index["rows"], index["equal"], index["alike"], faults)
+    return Pictures(images, index["rows"], index["equal"], index["alike"], faults, float(manifest["lost"]))
 
 
 def _tidy(place: Path) -> None:

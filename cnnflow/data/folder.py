@@ -19,7 +19,7 @@ from cnnflow.data.reading import read_pictures
 from cnnflow.data.resize import Resize
 from cnnflow.data.shards import rows_of
 from cnnflow.errors import DataError, OptionError
-from cnnflow.events import Caution, OnEvent, ignore
+from cnnflow.events import Caution, Note, OnEvent, ignore
 
 _LINES_OF_A_KIND = 50
 _EXAMPLES = 3
@@ -55,6 +55,9 @@ def load_folder(root: Path, config: DataConfig, *, on_event: OnEvent = ignore) -
     duplicates = duplicate_findings(files, pictures.equal, pictures.alike)
     classes = blocking_class_findings(class_counts(listing, files))
     _say([*bad, *stray_findings(listing)], on_event)
+    if pictures.lost:
+        what = "is cut away" if resize.fit == "crop" else "is filled up with black"
+        on_event(Note(f"{resize.fit}: {pictures.lost:.0%} of the average picture {what}"))
     _say([finding for finding in [*duplicates, *classes] if finding.severity == HARD], on_event)
     return _dataset(root, files, pictures, resize)
 

@@ -25,9 +25,10 @@ from cnnflow.events import Caution, Note, OnEvent, ignore
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """One decoded file: its pixels, and what it is compared by."""
+    """One decoded file: its pixels, the share of it that they have lost, and what it is compared by."""
 
     image: NDArray[np.uint8]
+    lost: float
     digest: bytes
     hash: int
     thumbnail: NDArray[np.uint8]
@@ -101,7 +102,7 @@ def _read(path: Path, resize: Resize) -> "_Read | Fault":
     except PictureError as error:
         return error.fault
     image = np.ascontiguousarray(to_array(resize.apply(picture)))
-    return _Read(image, hashlib.sha256(image.data).digest(), *likeness(picture))
+    return _Read(image, resize.lost(*picture.size), hashlib.sha256(image.data).digest(), *likeness(picture))
 
 
 class _Collected:
@@ -111,6 +112,7 @@ class _Collected:
         self.count = 0
         self._rows: list[int] = []
         self._digests = bytearray()
+        self._lost = 0.0
         self._likeness = Likeness.empty(files)
         self._faults: list[tuple[int, Fault]] = []
 
@@ -121,6 +123,7 @@ class _Collected:
             return
         self._rows.append(row)
         self._digests += read.digest
+        self._lost += read.lost
         self._likeness.hashes[self.count] = read.hash
         self._likeness.thumbnails[self.count] = read.thumbnail
         self.count += 1
@@ -129,4 +132,6 @@ class _Collected:
         """All of it, with the pictures compared."""
         equal = group_digests(bytes(self._digests))
         alike = groups_of_likeness(self._likeness.first(self.count), equal)
-        return Pictures(images, np.array(self._rows, np.int64), equal, alike, tuple(self._faults))
+        return Pictures(
+            images, np.array(self._rows, np.int64), equal, alike, tuple(self._faults), self._lost / max(1, self.count)
+        )

@@ -77,6 +77,13 @@ class Resize:
         scale = choose(self.width / width, self.height / height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
+    def lost(self, width: int, height: int) -> float:
+        """The share that is lost of a picture of this size: what "crop" cuts away, what "pad" fills with black."""
+        if self.fit == "stretch":
+            return 0.0
+        scaled_width, scaled_height = self.width * height, self.height * width
+        return 1 - min(scaled_width, scaled_height) / max(scaled_width, scaled_height)
+
     def apply(self, picture: Image.Image) -> Image.Image:
         """Bring `picture` (mode "L" or "RGB", any size) to the size; its mode is kept.
 

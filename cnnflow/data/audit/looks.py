@@ -1,7 +1,7 @@
 """Findings about how pictures look: too dark, too bright, blurred, of one colour, long and thin, grey among colour.
 
-All are soft. The limits were set on the 3,670 flower photos: they single out 3 of 1,000 there, and every picture of
-a test that was darkened, brightened, or blurred by 2% of its width.
+All are soft. The limits were set on the 3,670 flower photos: apart from the grey ones they single out 5 of 1,000 there,
+and of 367 copies that were blurred by 2% of their width every one.
 """
 
 import itertools
