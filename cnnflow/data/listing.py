@@ -115,20 +115,17 @@ def list_folder(folder: Path) -> Listing:
     if walk.refused and not top:
         raise DataError(f"{folder} {walk.refused[0][1].reason}")
     split_of = _split_folders(walk, top)
-    classes: dict[str, set[str]] = {}
-    files: list[PictureFile] = []
-    for parent in [entry for entry in top if entry.is_folder and entry.path in split_of] if split_of else [None]:
-        split = split_of[parent.path] if parent else TRAIN
-        names = classes.setdefault(split, set())
-        for entry in walk.entries(parent) if parent else top:
-            if not entry.is_folder:
-                walk.strays.append(entry.path)
-                continue
-            name = printable(unicodedata.normalize("NFC", entry.name))
-            names.add(name)
-            files += [PictureFile(f.path, split, name, f.size, f.changed) for f in walk.files(entry)]
     if split_of:
         walk.strays += [entry.path for entry in top if entry.path not in split_of]
+        parents = [(split_of[entry.path], walk.entries(entry)) for entry in top if entry.path in split_of]
+    else:
+        parents = [(TRAIN, top)]
+    classes: dict[str, set[str]] = {split: set() for split, _ in parents}
+    files: list[PictureFile] = []
+    for split, entries in parents:
+        for name, inside in _class_folders(walk, entries):
+            classes[split].add(name)
+            files += [PictureFile(file.path, split, name, file.size, file.changed) for file in inside]
     if not any(classes.values()):
         raise DataError(f"{folder} has no folders of pictures; make one for each class, such as {folder}/daisy")
     return Listing(
@@ -139,6 +136,15 @@ def list_folder(folder: Path) -> Listing:
         tuple(walk.refused),
         tuple(sorted(walk.strays)),
     )
+
+
+def _class_folders(walk: "_Walk", entries: Sequence[_Entry]) -> Iterator[tuple[str, Iterator[_Entry]]]:
+    """The name of each class folder among `entries`, and its files; what is no folder is a stray."""
+    for entry in entries:
+        if entry.is_folder:
+            yield printable(unicodedata.normalize("NFC", entry.name)), walk.files(entry)
+        else:
+            walk.strays.append(entry.path)
 
 
 def list_pictures(folder: Path) -> list[Path]:
