@@ -52,6 +52,13 @@ def flowers(found: Found) -> None:
     assert found["refused"] == 1
 
 
+def overfitting(found: Found) -> None:
+    assert found["best_loss"] < found["last_loss"], "the validation loss rises again"
+    assert found["gap"] > 0.05
+    assert found["augmentation"]["tutorial"] < found["augmentation"]["none"]
+    assert {"none", "dropout", "L2", "batch norm"} <= set(found["regularization"])
+
+
 def any_backend(found: Found) -> None:
     assert found["accuracy"] > 0.6
     assert found["trained_on"] in found["differences"]
@@ -64,6 +71,7 @@ CHECKS: dict[str, Callable[[Found], None]] = {
     "02_fashion_mnist": fashion_mnist,
     "03_dense_vs_cnn": dense_vs_cnn,
     "04_flowers": flowers,
+    "05_overfitting": overfitting,
     "09_any_backend": any_backend,
 }
 
