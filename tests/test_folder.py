@@ -291,6 +291,17 @@ def test_label_conflicts_and_leaks_are_said(tmp_path):
     ]
 
 
+def test_near_leaks_are_said_in_one_line(tmp_path):
+    photo_folder(tmp_path / "train", {"a": 3, "b": 3}, width=200, height=150)
+    photo_folder(tmp_path / "test", {"a": 2, "b": 2}, seed=1, width=200, height=150)
+    for number in range(3):
+        write(tmp_path / "test" / "a" / f"near{number}.jpg", encoded(scene(number, width=200, height=150), quality=60))
+    assert loaded(tmp_path)[1].cautions == [
+        "near leak: train/a/0000.jpg, test/a/near0.jpg look the same and are in test and train; keep them on one side"
+        " (and 2 more; `cnnflow audit` lists all)"
+    ]
+
+
 def test_classes_that_differ_between_splits_are_said_and_left_out_of_the_test(tmp_path):
     photo_folder(tmp_path / "train", {"a": 3, "b": 3, "c": 3})
     photo_folder(tmp_path / "test", {"a": 2, "b": 2, "d": 2}, seed=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cnnflow.config import DataConfig
 from cnnflow.data.audit.classes import blocking_class_findings, class_counts
-from cnnflow.data.audit.duplicates import duplicate_findings
+from cnnflow.data.audit.duplicates import NEAR_CONFLICT, NEAR_LEAK, duplicate_findings
 from cnnflow.data.audit.files import file_findings, stray_findings
 from cnnflow.data.audit.findings import HARD, Finding
 from cnnflow.data.decoded_cache import Pictures
@@ -59,6 +59,7 @@ def load_folder(root: Path, config: DataConfig, *, on_event: OnEvent = ignore) -
         what = "is cut away" if resize.fit == "crop" else "is filled up with black"
         on_event(Note(f"{resize.fit}: {pictures.lost:.0%} of the average picture {what}"))
     _say([finding for finding in [*duplicates, *classes] if finding.severity == HARD], on_event)
+    _say_nearly(duplicates, on_event)
     return _dataset(root, files, pictures, resize)
 
 
@@ -95,6 +96,14 @@ def _say(findings: list[Finding], on_event: OnEvent) -> None:
     for kind, count in said.items():
         if count > _LINES_OF_A_KIND:
             on_event(Caution(f"{kind}: and {count - _LINES_OF_A_KIND} more; `cnnflow audit` lists all"))
+
+
+def _say_nearly(duplicates: list[Finding], on_event: OnEvent) -> None:
+    """One `Caution` for all near label conflicts and one for all near leaks, since some are none."""
+    for kind in (NEAR_CONFLICT, NEAR_LEAK):
+        if found := [finding for finding in duplicates if finding.kind == kind]:
+            more = f" (and {len(found) - 1} more; `cnnflow audit` lists all)" if len(found) > 1 else ""
+            on_event(Caution(f"{kind}: {found[0].message}{more}"))
 
 
 def _dataset(root: Path, files: list[PictureFile], pictures: Pictures, resize: Resize) -> Dataset:
