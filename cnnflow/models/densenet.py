@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cnnflow.models.layers import class_probabilities
+from cnnflow.models.layers import MOMENTUM, class_probabilities
 from cnnflow.models.options import InputShape, check_input, penalty
 
 
@@ -68,5 +68,5 @@ def _convolution(x: Any, name: str, filters: int, size: int, regularizer: Any) -
 
 
 def _norm_relu(x: Any, name: str) -> Any:
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
     return layers.Activation("relu", name=f"{name}_activation")(x)

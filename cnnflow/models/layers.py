@@ -4,6 +4,10 @@ from typing import Any
 
 from keras import layers
 
+# Of BatchNorm's moving averages. Keras's own 0.99 needs several hundred steps before they follow the network, and a
+# short training of a few images ends before that.
+MOMENTUM = 0.9
+
 
 def convolution(
     name: str,
@@ -46,4 +50,7 @@ def class_probabilities(classes: int, *, regularizer: Any = None) -> Any:
 
 
 def _normalized(name: str) -> list[Any]:
-    return [layers.BatchNormalization(name=f"{name}_norm"), layers.Activation("relu", name=f"{name}_activation")]
+    return [
+        layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm"),
+        layers.Activation("relu", name=f"{name}_activation"),
+    ]

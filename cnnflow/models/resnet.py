@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from cnnflow.config import one_of
-from cnnflow.models.layers import class_probabilities
+from cnnflow.models.layers import MOMENTUM, class_probabilities
 from cnnflow.models.options import InputShape, check_input, penalty
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -92,10 +92,10 @@ def _basic_block(x: Any, name: str, filters: int, strides: int, regularizer: Any
     shortcut = x
     if strides > 1 or x.shape[-1] != filters:
         shortcut = _convolution(x, f"{name}_shortcut", filters, size=1, strides=strides, regularizer=regularizer)
-        shortcut = layers.BatchNormalization(name=f"{name}_shortcut_norm")(shortcut)
+        shortcut = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_shortcut_norm")(shortcut)
     x = _norm_relu(_convolution(x, f"{name}_conv1", filters, strides=strides, regularizer=regularizer), f"{name}_1")
     x = _convolution(x, f"{name}_conv2", filters, regularizer=regularizer)
-    x = layers.BatchNormalization(gamma_initializer="zeros", name=f"{name}_2_norm")(x)
+    x = layers.BatchNormalization(gamma_initializer="zeros", momentum=MOMENTUM, name=f"{name}_2_norm")(x)
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.Activation("relu", name=f"{name}_2_activation")(x)
 
@@ -129,5 +129,5 @@ def _convolution(x: Any, name: str, filters: int, *, size: int = 3, strides: int
 
 
 def _norm_relu(x: Any, name: str) -> Any:
-    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
     return layers.Activation("relu", name=f"{name}_activation")(x)
