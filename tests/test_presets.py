@@ -34,16 +34,16 @@ def test_the_tutorial_is_the_tutorials() -> None:
     assert flowers.recipe.keep_best
 
 
-def test_the_automatic_choice_follows_the_pictures() -> None:
-    few = find_preset("auto").choose(_dataset([30, 90], 80))
-    assert few.model.name == "flower_cnn"
+def test_the_fast_choice_follows_the_pictures() -> None:
+    few = find_preset("fast").choose(_dataset([30, 90], 80))
     assert few.recipe.class_weights
-    assert few.recipe.augment == "tutorial"
-    assert len(few.reasons) == 3
-    many = find_preset("auto").choose(_dataset([5000, 5000, 5000], 28))
-    assert many.model.name == "basic_cnn"
+    assert few.recipe.epochs == 30
+    assert "one sigmoid unit: there are 2 classes" in few.reasons
+    assert "class weights: classes have 30 to 90 images" in few.reasons
+    many = find_preset("fast").choose(_dataset([5000, 5000, 5000], 28))
     assert not many.recipe.class_weights
-    assert len(many.reasons) == 1
+    assert many.recipe.epochs == 8
+    assert "softmax: there are 3 classes" in many.reasons
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:

@@ -21,7 +21,9 @@ DataArgument = Annotated[
     str | None,
     typer.Argument(metavar="DATA", help="A dataset name, tfds:NAME, a folder of class folders, or an .npz file."),
 ]
-PresetOption = Annotated[str, typer.Option(help="The recipe: tutorial, flowers, auto, ...", rich_help_panel=TRAINING)]
+PresetOption = Annotated[
+    str, typer.Option(help="The recipe: tutorial, flowers, fast, transfer.", rich_help_panel=TRAINING)
+]
 EpochsOption = Annotated[
     int | None, typer.Option(help="How often each image is seen, at most.", rich_help_panel=TRAINING)
 ]

@@ -27,7 +27,7 @@ def fit(
         typer.Argument(metavar="DATA", help="A dataset name, tfds:NAME, a folder of class folders, or an .npz file."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Network and recipe: tutorial, flowers, auto, ...", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="Network and recipe: tutorial, flowers, fast, transfer.", rich_help_panel=_MODEL)
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The network; `cnnflow models` lists them.", rich_help_panel=_MODEL)
@@ -208,7 +208,7 @@ def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitC
     from cnnflow.data.sources import load
     from cnnflow.presets import find_preset
 
-    preset_name = values.get("preset") or ("auto" if _is_path(data) else "tutorial")
+    preset_name = values.get("preset") or ("fast" if _is_path(data) else "tutorial")
     preset = find_preset(preset_name)
     data_config = _data_config(data, values, preset.size)
     model_values, recipe_values = _model_values(values), _of(Recipe, values)

@@ -104,46 +104,40 @@ def advise(dataset: Dataset, source: str) -> Advice:
 
     Example:
         >>> advise(load(DataConfig("fashion")), "fashion").model
-        'basic_cnn'
+        'speed_net'
     """
     figures = look(dataset)
-    family, model, wanted, reason = _choose(figures)
-    preset = next((name for name in wanted if name in PRESETS), "auto")
+    family, preset, reason = _choose(figures)
+    model = PRESETS[preset].choose(dataset).model.name
     words = ["cnnflow fit", f"'{source}'" if " " in source else source, "--preset", preset]
-    if preset == "auto":
-        words += ["--model", model]
     return Advice(figures, family, model, preset, (reason, *_remarks(figures)), " ".join(words))
 
 
-def _choose(figures: Figures) -> tuple[str, str, tuple[str, ...], str]:
-    """Family, network, presets in the order of preference, and the reason."""
+def _choose(figures: Figures) -> tuple[str, str, str]:
+    """Family, preset, and the reason."""
     size = f"{figures.height}x{figures.width}"
     a_class = figures.images // figures.classes
     if min(figures.height, figures.width) > _SMALL_SIDE and a_class < 2 * _FEW_A_CLASS:
         return (
             "a network with weights from other photos, or a small CNN with augmentation",
-            "flower_cnn",
-            ("transfer", "auto"),
+            "transfer",
             f"{size} photos, about {a_class:,} a class: too few to learn from scratch what photos are made of",
         )
     if min(figures.height, figures.width) > _SMALL_SIDE:
         return (
             "a CNN",
-            "vgg_net",
-            ("auto",),
+            "fast",
             f"{size} pictures, about {a_class:,} a class: enough for a deeper CNN from scratch",
         )
     if figures.colour:
         return (
             "a CNN",
-            "vgg_net",
-            ("fast", "auto"),
+            "fast",
             f"{size} pictures in colour: a dense network loses what is next to what, and much accuracy with it",
         )
     return (
         "a small CNN",
-        "basic_cnn",
-        ("fast", "auto"),
+        "fast",
         f"{size} grey pictures: simple patterns, a small CNN does well; a dense network would do for a quick prototype",
     )
 

@@ -1,7 +1,7 @@
 """The networks by name: `MODELS` says what there is, `build` makes one.
 
 Every model takes pixels 0 to 255 (`[n, height, width, channels]`, uint8 or float) and gives probabilities, float32
-`[n, classes]`; the exception is `flower_cnn` for two classes with `[n, 1]`, the probability of class 1.
+`[n, classes]`; the exceptions are `flower_cnn` and `speed_net` for two classes, `[n, 1]`, the probability of class 1.
 
 Example:
     >>> model = build(ModelConfig("basic_cnn"), (28, 28, 1), 10, seed=0)

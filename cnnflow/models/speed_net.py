@@ -34,7 +34,7 @@ def speed_net(
     A block is convolution, 2x2 max pooling, normalisation, GELU, then `convolutions - 1` times convolution,
     normalisation, GELU; with three convolutions, a shortcut leads from after the pooling to before the last GELU.
     Every convolution is normalised, without a scale, so that `batch_norm` changes nothing; `dropout` stands before the
-    output layer; `l1` and `l2` act on all trained kernels.
+    output layer; `l1` and `l2` act on all trained kernels. Two classes have one sigmoid unit, `[n, 1]`.
     Raises `OptionError` for pictures that the poolings would leave nothing of.
     """
     patch = 3 if input_shape[-1] == 1 else 2
@@ -50,10 +50,13 @@ def speed_net(
     x = layers.GlobalMaxPooling2D(name="pool")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    x = layers.Dense(classes, use_bias=False, kernel_regularizer=regularizer, dtype="float32", name="logits")(x)
+    binary = classes == 2
+    units = 1 if binary else classes
+    x = layers.Dense(units, use_bias=False, kernel_regularizer=regularizer, dtype="float32", name="logits")(x)
     # A ninth of the logits: with large weights before it, softmax starts soft (airbench's `scaling_factor`).
     x = layers.Rescaling(1 / 9, dtype="float32", name="logits_scale")(x)
-    return keras.Model(inputs, layers.Activation("softmax", dtype="float32", name="output_layer")(x), name="speed_net")
+    output = layers.Activation("sigmoid" if binary else "softmax", dtype="float32", name="output_layer")(x)
+    return keras.Model(inputs, output, name="speed_net")
 
 
 def start_from(model: keras.Model, images: NDArray[np.uint8]) -> None:
