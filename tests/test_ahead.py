@@ -153,6 +153,8 @@ def test_ctrl_c_ends_it_at_once(where):
     done = run(
         "import os, signal, threading, time\n"
         "from cnnflow.ahead import Ahead\n"
+        # A shell's background jobs, and all that they start, are told to ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "interrupt = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "slow = lambda number: time.sleep(600 if number else 0)\n"
         "threading.Timer(0.3, interrupt).start()\n"
