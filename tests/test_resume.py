@@ -25,6 +25,11 @@ from cnnflow.training.fit import FitResult, Snapshots, fit
 from cnnflow.training.snapshot import Snapshot, newest_snapshot, snapshot_files
 from cnnflow.training.state import TrainingState
 
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
+
 RECIPE = Recipe(
     epochs=4,
     batch_size=32,
@@ -180,18 +185,38 @@ def test_a_damaged_newest_snapshot_gives_the_same_end(
     assert _digest(*_fit(images, snapshots=Snapshots(tmp_path, FINGERPRINT)), tmp_path) == whole
 
 
-def test_a_folder_that_cannot_be_written_is_one_warning(
-    images: tuple[ImageSet, ImageSet], whole: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(resource is None, reason="limits on a file's size are Unix's")
+@pytest.mark.parametrize("fault", ["full", "closed"])
+def test_a_disk_that_fills_up_or_a_folder_that_closes_is_one_warning(
+    fault: str, images: tuple[ImageSet, ImageSet], whole: str, tmp_path: Path
 ) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("cnnflow.training.saving.write_snapshot", full)
+    """From the second epoch on no file may pass 100 kB, or the folder is gone and cannot be made again."""
+    folder = tmp_path / "state"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     events: list[Event] = []
-    result, _ = _fit(images, snapshots=Snapshots(tmp_path, FINGERPRINT, interval=0.0), on_event=events.append)
+
+    def break_after_first_epoch(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, EpochDone) and len(event.history) == 1:
+            if fault == "full":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+            else:
+                folder.rename(tmp_path / "moved")
+                folder.write_text("a file where the folder was")
+
+    snapshots = Snapshots(folder, FINGERPRINT, interval=0.0)
+    try:
+        result, _ = _fit(images, snapshots=snapshots, on_event=break_after_first_epoch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.stopped == "epochs"
-    assert len([event for event in events if isinstance(event, Caution)]) == 1
-    assert len([event for event in events if isinstance(event, EpochDone)]) == 4
+    (caution,) = [event for event in events if isinstance(event, Caution)]
+    assert "no snapshot could be written" in caution.message
+    if fault == "closed":
+        folder.unlink()
+        (tmp_path / "moved").rename(folder)
+    assert [path.name for path in folder.glob(".*")] == []
+    assert _digest(*_fit(images, snapshots=snapshots), folder) == whole
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_snapshot(
