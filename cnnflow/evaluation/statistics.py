@@ -194,13 +194,15 @@ def _widening(values: NDArray[np.float64], by_image: NDArray[np.float64], level:
     between, noise = _seed_variances(values)
     # The images' part has the noise in it already. Seeds that agree more than that narrow the interval, by at most
     # half of the noise: with few seeds such agreement is mostly luck.
-    variance = image_part + max(between - noise, -noise / 2) / seeds
+    variance = max(image_part + max(between - noise, -noise / 2) / seeds, image_part / 2)
+    if variance == 0:
+        return 1.0
     # The degrees of freedom go from those of the seeds, where all variance is theirs, to endless, where none is.
     # Satterthwaite's have the exponent 2, and cover only 92% of differences with three seeds; 1.5 covers 93 to 97%.
     share = min(between / seeds / variance, 1.0)
     freedom = (seeds - 1) / max(share, 1e-6) ** 1.5
     quantile = (1 + level) / 2
-    return math.sqrt(variance / image_part) * float(stats.t.ppf(quantile, freedom) / stats.norm.ppf(quantile))
+    return math.sqrt(variance / max(image_part, 1e-12)) * float(stats.t.ppf(quantile, freedom) / stats.norm.ppf(quantile))
 
 
 def _seed_variances(values: NDArray[np.float64]) -> tuple[float, float]:
