@@ -8,12 +8,14 @@ nox.options.sessions = ["lint", "types", "build", "tests", "examples", "backends
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
 
-TEST_PACKAGES = ["pytest", "pytest-timeout", "hypothesis"]
+TEST_PACKAGES = ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis"]
 # The CPU build of torch; a plain "torch" would bring several gigabytes of CUDA.
 TORCH = "torch==2.13.0"
 TENSORFLOW = "tensorflow-cpu"
 # Beside which the augmentations are measured; 2.0.8 is the last release of albumentations under the MIT licence.
 AUGMENTERS = ["albumentations==2.0.8", "opencv-python-headless<5"]
+# Most tests wait for the compiler, which has one thread: a file each on two cores.
+IN_TWO = ["-n", "2", "--dist", "loadfile"]
 FAST = "not slow and not torch and not tensorflow"
 
 
@@ -57,7 +59,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the fast tests against the installed wheel."""
     install_wheel(session, *TEST_PACKAGES)
-    session.run("pytest", "-m", FAST, *session.posargs)
+    session.run("pytest", *IN_TWO, "-m", FAST, *session.posargs)
 
 
 @nox.session

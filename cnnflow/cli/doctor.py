@@ -66,7 +66,7 @@ def _training() -> dict[str, str]:
     """What Keras sees, and one multiplication on it, which shows that the backend works."""
     import keras
 
-    from cnnflow.training.fingerprint import available_cores
+    from cnnflow.training.fingerprint import available_cores, devices
 
     product = keras.ops.matmul(keras.ops.ones((2, 2)), keras.ops.ones((2, 2)))
     works = bool((keras.ops.convert_to_numpy(product) == 2).all())
@@ -74,7 +74,7 @@ def _training() -> dict[str, str]:
         "backend": keras.backend.backend() + ("" if works else " (broken)"),
         "other backends": ", ".join(name for name in BACKENDS if find_spec(name) and name != keras.backend.backend())
         or "none installed",
-        "devices": ", ".join(keras.distribution.list_devices()),
+        "devices": ", ".join(devices()),
         "cores": str(available_cores()),
     }
 

@@ -27,7 +27,7 @@ def describe_machine() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: found for name in _PACKAGES if (found := _version(name))},
         "backend": keras.backend.backend(),
-        "device": ", ".join(keras.distribution.list_devices()),
+        "device": ", ".join(devices()),
         "cores": str(available_cores()),
         "machine": platform.machine(),
         "system": platform.platform(),
@@ -59,6 +59,15 @@ def check_fingerprint(old: Mapping[str, Any], new: Mapping[str, str], *, anyway:
         if not anyway:
             raise RunError(f"{message}; the result would differ in its last bits, --resume-anyway accepts that")
         on_event(Caution(f"{message}; the result will differ in its last bits"))
+
+
+def devices() -> list[str]:
+    """The devices that the backend computes on, such as "cpu:0"."""
+    try:
+        return list(keras.distribution.list_devices())
+    except AttributeError:
+        # Keras has no distribution on torch; a tensor tells where it lives.
+        return [str(keras.ops.zeros(()).device)]
 
 
 def available_cores() -> int:
