@@ -202,7 +202,9 @@ def _widening(values: NDArray[np.float64], by_image: NDArray[np.float64], level:
     share = min(between / seeds / variance, 1.0)
     freedom = (seeds - 1) / max(share, 1e-6) ** 1.5
     quantile = (1 + level) / 2
-    return math.sqrt(variance / max(image_part, 1e-12)) * float(stats.t.ppf(quantile, freedom) / stats.norm.ppf(quantile))
+    return math.sqrt(variance / max(image_part, 1e-12)) * float(
+        stats.t.ppf(quantile, freedom) / stats.norm.ppf(quantile)
+    )
 
 
 def _seed_variances(values: NDArray[np.float64]) -> tuple[float, float]:
