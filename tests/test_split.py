@@ -91,7 +91,8 @@ def test_groups_stay_on_one_side_and_nothing_is_lost(seed, count, groups):
     try:
         parts = split(Dataset("grouped", images, groups=numbers), CONFIG, seed=seed)
     except DataError:
-        assert groups < 4
+        # Two of each class are cut once and then are one of each, which nothing can be cut from.
+        assert len(np.unique(numbers)) < 5
         return
     group_of = dict(zip(images.origins, numbers.tolist(), strict=True))
     sides = [{group_of[origin] for origin in part} for part in origins(parts)]
