@@ -128,6 +128,8 @@ class Recipe:
             None: none.
         fine_tune_epochs: how many epochs that takes, at most.
         fine_tune_rate: its learning rate, as a share of the head's.
+        tta: judge and use the trained model on each picture and its mirror image, averaged (test-time augmentation),
+            where a mirrored picture still shows its class; training is the same.
     """
 
     epochs: int = 15
@@ -149,6 +151,7 @@ class Recipe:
     fine_tune: float | None = None
     fine_tune_epochs: int = 5
     fine_tune_rate: float = 0.05
+    tta: bool = False
 
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)

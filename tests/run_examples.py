@@ -59,6 +59,14 @@ def overfitting(found: Found) -> None:
     assert {"none", "dropout", "L2", "batch norm"} <= set(found["regularization"])
 
 
+def transfer_learning(found: Found) -> None:
+    assert found["frozen"] > 0.7
+    assert found["frozen"] > found["scratch"] - 0.05, "ImageNet does not help"
+    assert found["fine_tuned"] > found["frozen"] - 0.1, "fine-tuning forgets"
+    assert 100_000 < found["free"] < 3_413_024
+    assert found["times_faster"] > 2
+
+
 def any_backend(found: Found) -> None:
     assert found["accuracy"] > 0.6
     assert found["trained_on"] in found["differences"]
@@ -72,6 +80,7 @@ CHECKS: dict[str, Callable[[Found], None]] = {
     "03_dense_vs_cnn": dense_vs_cnn,
     "04_flowers": flowers,
     "05_overfitting": overfitting,
+    "06_transfer_learning": transfer_learning,
     "09_any_backend": any_backend,
 }
 

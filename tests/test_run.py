@@ -67,6 +67,16 @@ def test_judging_it_again_gives_the_same_figures(done: RunResult) -> None:
     assert judge(done.folder, flip=True).images == 400
 
 
+def test_what_is_judged_with_mirror_images_is_used_with_them(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, tta=True)
+    result = run(FitConfig(DataConfig("fashion", limit=200), recipe=recipe), create_run(tmp_path, "mirrored"))
+    assert load_trained(result.folder).flip
+    as_the_run = judge(result.folder)
+    assert as_the_run.flip
+    assert as_the_run.metrics.loss == pytest.approx(result.metrics["test_loss"], abs=1e-6)
+    assert judge(result.folder, flip=False).metrics.loss != pytest.approx(result.metrics["test_loss"], abs=1e-6)
+
+
 PLAIN_KERAS = """
 import sys, numpy as np
 try:

@@ -62,7 +62,7 @@ def _print(found: "Audit", every: bool) -> None:
     def line(text: str, style: str | None = None) -> None:
         console.print(text, style=style, soft_wrap=True, markup=False)
 
-    line(f"{found.folder}: {found.pictures:,} usable pictures")
+    line(f"{found.folder}: {found.pictures:,} usable picture{'' if found.pictures == 1 else 's'}")
     for split, classes in found.classes.items():
         line(f"{split}: " + "  ".join(f"{name} {count:,}" for name, count in classes.items()))
     if found.findings:

@@ -18,7 +18,12 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Other images; default: the run's test images.")
     ] = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over each picture and its mirror image.")] = False,
+    tta: Annotated[
+        bool | None,
+        typer.Option(
+            "--tta/--no-tta", help="Average over each picture and its mirror image, or not; default: as the run did."
+        ),
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where a named dataset's files are.")] = None,
     language: LanguageOption = "en",
     runs: RunsOption = Path("runs"),
@@ -38,13 +43,13 @@ def evaluate(
         judged = judge(folder, data, data_dir=data_dir, flip=tta, on_event=on_event)
     if json:
         print_json(
-            {"run": str(folder.path), "data": judged.source, "images": judged.images, "tta": tta}
+            {"run": str(folder.path), "data": judged.source, "images": judged.images, "tta": judged.flip}
             | judged.metrics.to_dict()
         )
         return
     console = results()
     console.print(
-        f"{folder.name} on {judged.images:,} images of {judged.source}" + (", mirrored too" if tta else ""),
+        f"{folder.name} on {judged.images:,} images of {judged.source}" + (", mirrored too" if judged.flip else ""),
         soft_wrap=True,
     )
     metrics = judged.metrics

@@ -125,6 +125,14 @@ def fit(
     fine_tune_epochs: Annotated[
         int | None, typer.Option(help="How many epochs that takes, at most.", rich_help_panel=_TRAINING)
     ] = None,
+    tta: Annotated[
+        bool | None,
+        typer.Option(
+            "--tta/--no-tta",
+            help="Judge each picture and its mirror image, averaged; also in `predict` later.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     time_limit: Annotated[
         str | None, typer.Option(help="End training in this time: 90s, 8m, 1.5h.", rich_help_panel=_TRAINING)
     ] = None,

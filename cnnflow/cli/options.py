@@ -35,9 +35,12 @@ def use_backend(name: str | None) -> None:
     one_of("backend", chosen, BACKENDS)
     if find_spec(chosen) is None:
         raise OptionError(f"backend {chosen} is not installed; pip install 'cnnflow[{chosen}]'")
-    from cnnflow.kernels import enable_compilation_cache
+    from cnnflow.kernels import enable_compilation_cache, keep_freed_memory
 
     enable_compilation_cache()
+    if chosen == "jax":
+        # Here and not only with the first model, since JAX's threads keep the memory arenas that they start with.
+        keep_freed_memory()
 
 
 def read_duration(text: str) -> float:

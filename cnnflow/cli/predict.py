@@ -26,7 +26,12 @@ def predict(
     top: Annotated[int, typer.Option(help="How many classes to show for each picture.")] = 3,
     output: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over each picture and its mirror image.")] = False,
+    tta: Annotated[
+        bool | None,
+        typer.Option(
+            "--tta/--no-tta", help="Average over each picture and its mirror image, or not; default: as the run did."
+        ),
+    ] = None,
     language: LanguageOption = "en",
     runs: RunsOption = Path("runs"),
     backend: BackendOption = None,

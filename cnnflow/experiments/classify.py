@@ -31,16 +31,18 @@ class Classified:
 
 
 def classify(
-    trained: Trained, files: Sequence[Path], *, top: int = 3, flip: bool = False, on_event: OnEvent = ignore
+    trained: Trained, files: Sequence[Path], *, top: int = 3, flip: bool | None = None, on_event: OnEvent = ignore
 ) -> Iterator[Classified]:
     """What `trained` says about each of `files`, in their order; a file that cannot be read does not stop the others.
 
+    With `flip` each picture is averaged with its mirror image; None: as the run did when it was judged.
     Memory holds a few hundred decoded pictures at a time, however many files there are.
 
     Example:
         >>> for picture in classify(trained, [Path("a.jpg"), Path("b.png")]):
         ...     print(picture.path, picture.reason or picture.top)
     """
+    flip = trained.flip if flip is None else flip
     decoded = decode_many(files, trained.resize, on_event=on_event)
     while block := list(islice(decoded, _AT_ONCE)):
         yield from _classify_block(trained, block, top, flip)

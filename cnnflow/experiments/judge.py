@@ -27,12 +27,14 @@ class Judged:
         source: what the images are, for people.
         images: how many there were.
         metrics: the figures.
+        flip: whether they are for each picture averaged with its mirror image.
     """
 
     trained: Trained
     source: str
     images: int
     metrics: Metrics
+    flip: bool
 
 
 def judge(
@@ -40,7 +42,7 @@ def judge(
     source: str | None = None,
     *,
     data_dir: Path | None = None,
-    flip: bool = False,
+    flip: bool | None = None,
     on_event: OnEvent = ignore,
 ) -> Judged:
     """Judge the model of the run in `folder`.
@@ -50,7 +52,7 @@ def judge(
         source: other images, as `cnnflow fit` takes them; their test split where they have one, else all of them.
             None: the run's own test images.
         data_dir: where a named dataset's files are.
-        flip: average each prediction with that for the mirrored image.
+        flip: average each prediction with that for the mirrored image; None: as the run does.
         on_event: receives progress.
 
     Raises:
@@ -58,8 +60,9 @@ def judge(
     """
     trained = load_trained(folder)
     images, name = _own_test_images(folder) if source is None else _other_images(trained, source, data_dir, on_event)
+    flip = trained.flip if flip is None else flip
     probabilities = predict(trained.model, images.images, flip=flip, on_event=on_event)
-    return Judged(trained, name, len(images), evaluate(probabilities, images.labels, trained.class_names))
+    return Judged(trained, name, len(images), evaluate(probabilities, images.labels, trained.class_names), flip)
 
 
 def _own_test_images(folder: RunFolder) -> tuple[ImageSet, str]:

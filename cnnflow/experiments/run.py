@@ -134,10 +134,11 @@ def _finish(
     result: FitResult,
     on_event: OnEvent,
 ) -> dict[str, Any]:
+    flip = config.recipe.tta and dataset.mirror
     write_with(folder.model, model.save)
-    write_json(folder.classes, describe_classes(dataset, splits.train))
+    write_json(folder.classes, describe_classes(dataset, splits.train, flip=flip))
     on_event(Note("evaluating on the training, validation and test images"))
-    found = {name: _judge(model, images, on_event) for name, images in _named(splits).items()}
+    found = {name: _judge(model, images, flip, on_event) for name, images in _named(splits).items()}
     test, probabilities = found["test"]
     write_predictions(
         folder.predictions, probabilities, splits.test.labels, splits.test.class_names, splits.test.origins
@@ -149,8 +150,8 @@ def _finish(
     return metrics
 
 
-def _judge(model: keras.Model, images: ImageSet, on_event: OnEvent) -> tuple[Metrics, Any]:
-    probabilities = predict(model, images.images, on_event=on_event)
+def _judge(model: keras.Model, images: ImageSet, flip: bool, on_event: OnEvent) -> tuple[Metrics, Any]:
+    probabilities = predict(model, images.images, flip=flip, on_event=on_event)
     return evaluate(probabilities, images.labels, images.class_names), probabilities
 
 
@@ -191,7 +192,7 @@ def _metrics(
     }
 
 
-def describe_classes(dataset: Dataset, images: ImageSet) -> dict[str, Any]:
+def describe_classes(dataset: Dataset, images: ImageSet, *, flip: bool) -> dict[str, Any]:
     """The content of classes.json: all that a caller of the model must know besides the model."""
     height, width, channels = images.image_shape
     color = "gray" if channels == 1 else "rgb"
@@ -199,6 +200,7 @@ def describe_classes(dataset: Dataset, images: ImageSet) -> dict[str, Any]:
         "class_names": list(images.class_names),
         "labels_in": {language: list(names) for language, names in (dataset.labels_in or {}).items()},
         "resize": dataset.resize or {"height": height, "width": width, "fit": "stretch", "color": color},
+        "flip": flip,
     }
 
 
