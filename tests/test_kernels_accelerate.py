@@ -76,6 +76,15 @@ def test_the_pooling_is_fused_with_the_convolution_before_it():
     assert program().count("name=convolve_and_pool") == 1
 
 
+def test_a_convolution_without_a_bias_is_fused_too():
+    convolution = layers.Conv2D(16, 3, padding="same", use_bias=False)
+    model = keras.Sequential([layers.Input((12, 12, 3)), convolution, layers.MaxPooling2D(2)])
+    want = model.predict(images(4), verbose=0)
+    accelerate(model)
+    assert str(jax.make_jaxpr(lambda x: model(x))(images(4))).count("name=convolve_and_pool") == 1
+    np.testing.assert_allclose(model.predict(images(4), verbose=0), want, rtol=1e-4, atol=1e-3)
+
+
 def test_restore_leaves_no_trace():
     model = network()
     before = [dict(vars(layer)) for layer in model.layers]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 
 from cnnflow.kernels.convolution import convolution, convolution_and_max_pool, fusable
@@ -69,8 +70,8 @@ class FastConvolution(FastLayer):
         kernel, bias = tensor(layer.kernel), tensor(layer.bias)
         outputs = convolution(inputs, kernel, groups=layer.groups, **windows(layer))
         outputs = finish(layer, outputs, bias)
-        if self.handoff is not None and bias is not None:
-            self.handoff.offer(outputs, (inputs, kernel, bias))
+        if self.handoff is not None:
+            self.handoff.offer(outputs, (inputs, kernel, jnp.zeros(layer.filters) if bias is None else bias))
         return outputs
 
 
