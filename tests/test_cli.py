@@ -24,7 +24,7 @@ from cnnflow.cli.main import app, run
 RUN = "from cnnflow.cli.main import run; run()"
 # Nothing of these may be loaded before a command needs it: each takes from a fifth of a second to several.
 HEAVY = ("keras", "jax", "jaxlib", "torch", "tensorflow", "tensorflow_datasets", "matplotlib", "sklearn", "scipy")
-SMALL = ("--limit", "64", "--batch-size", "32")
+SMALL = ("--preset", "tutorial", "--limit", "64", "--batch-size", "32")
 SECONDS = 240
 
 Done = subprocess.CompletedProcess[str]
@@ -329,7 +329,7 @@ def wait_for(ready: Callable[[], bool], running: "subprocess.Popen[str]") -> Non
 def test_a_signal_ends_fit_with_a_snapshot_and_the_command_to_go_on(
     number: signal.Signals, tmp_path: Path, cnnflow: Run
 ) -> None:
-    words = ("fit", "fashion", "--limit", "64", "--batch-size", "4", "--epochs", "40", "--name", "short")
+    words = ("fit", "fashion", "--preset", "tutorial", "--limit", "64", "--batch-size", "4", "--epochs", "40", "--name", "short")
     with subprocess.Popen(
         command(*words), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:

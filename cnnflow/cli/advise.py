@@ -29,9 +29,10 @@ def advise(
 
     refuse_table(data)
     from cnnflow.data.sources import load
+    from cnnflow.presets import find_preset
 
     where = data_config(
-        data, validation=None, limit=None, classes=classes, data_dir=data_dir, size=size, preset_size=None
+        data, validation=None, limit=None, classes=classes, data_dir=data_dir, size=size, preset=find_preset("tutorial")
     )
     with show_events() as on_event:
         advice = find_advice(load(where, on_event=on_event), _shown(data))

@@ -104,7 +104,7 @@ def compare(
                 classes=classes,
                 data_dir=data_dir,
                 size=size,
-                preset_size=find_preset(preset).size,
+                preset=find_preset(preset),
             )
             dataset = load_data(where, on_event)
             changes = {

@@ -14,6 +14,7 @@ from cnnflow.events import Note, OnEvent
 
 if TYPE_CHECKING:
     from cnnflow.data.image_set import Dataset
+    from cnnflow.presets import Preset
 
 DATA, TRAINING, EXPERIMENT = "Data", "Training", "Experiment"
 
@@ -22,7 +23,7 @@ DataArgument = Annotated[
     typer.Argument(metavar="DATA", help="A dataset name, tfds:NAME, a folder of class folders, or an .npz file."),
 ]
 PresetOption = Annotated[
-    str, typer.Option(help="The recipe: tutorial, flowers, fast, transfer.", rich_help_panel=TRAINING)
+    str, typer.Option(help="The recipe: fast, best, transfer, tutorial, flowers.", rich_help_panel=TRAINING)
 ]
 EpochsOption = Annotated[
     int | None, typer.Option(help="How often each image is seen, at most.", rich_help_panel=TRAINING)
@@ -71,19 +72,20 @@ def data_config(
     classes: str | None,
     data_dir: Path | None,
     size: str | None,
-    preset_size: tuple[int, int] | None,
+    preset: "Preset",
 ) -> DataConfig:
     """The options of the data, with paths that hold from any folder."""
     path = Path(data)
     is_path = path.is_dir() or (path.exists() and data.endswith(".npz"))
-    return DataConfig(
-        str(path.resolve()) if is_path else data,
-        data_dir=str(data_dir.resolve()) if data_dir else None,
-        classes=read_list(classes) if classes else (),
-        limit=limit,
-        validation=validation,
-        size=read_size(size) if size else preset_size,
-    )
+    said = {
+        "data_dir": str(data_dir.resolve()) if data_dir else None,
+        "classes": read_list(classes) if classes else None,
+        "limit": limit,
+        "validation": validation,
+        "size": read_size(size) if size else None,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    return preset.data(str(path.resolve()) if is_path else data, **given)
 
 
 def fit_config(

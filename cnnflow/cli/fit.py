@@ -15,6 +15,7 @@ from cnnflow.events import Caution, Note, OnEvent
 if TYPE_CHECKING:
     from cnnflow.data.image_set import Dataset
     from cnnflow.experiments.run import RunResult
+    from cnnflow.presets import Preset
 
 _DATA, _MODEL, _TRAINING, _RUN = "Data", "Model", "Training", "Run"
 _FLAGS = {"batch-norm": "batch_norm"}
@@ -27,7 +28,7 @@ def fit(
         typer.Argument(metavar="DATA", help="A dataset name, tfds:NAME, a folder of class folders, or an .npz file."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Network and recipe: tutorial, flowers, fast, transfer.", rich_help_panel=_MODEL)
+        str | None, typer.Option(help="Network and recipe: fast, best, transfer, tutorial, flowers.", rich_help_panel=_MODEL)
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The network; `cnnflow models` lists them.", rich_help_panel=_MODEL)
@@ -125,6 +126,10 @@ def fit(
     fine_tune_epochs: Annotated[
         int | None, typer.Option(help="How many epochs that takes, at most.", rich_help_panel=_TRAINING)
     ] = None,
+    fine_tune_rate: Annotated[
+        float | None,
+        typer.Option(help="Its learning rate, as a share of the head's, such as 0.05.", rich_help_panel=_TRAINING),
+    ] = None,
     tta: Annotated[
         bool | None,
         typer.Option(
@@ -216,9 +221,9 @@ def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitC
     from cnnflow.data.sources import load
     from cnnflow.presets import find_preset
 
-    preset_name = values.get("preset") or ("fast" if _is_path(data) else "tutorial")
+    preset_name = values.get("preset", "fast")
     preset = find_preset(preset_name)
-    data_config = _data_config(data, values, preset.size)
+    data_config = _data_config(data, values, preset)
     model_values, recipe_values = _model_values(values), _of(Recipe, values)
     # Wrong options are told before pictures are read.
     dataclasses.replace(ModelConfig(), **model_values)
@@ -308,7 +313,7 @@ def _announce(on_event: OnEvent) -> Any:
     return lambda: on_event(Caution("stopping at the end of this step, with a snapshot; once more ends at once"))
 
 
-def _data_config(data: str, values: dict[str, Any], size: tuple[int, int] | None) -> DataConfig:
+def _data_config(data: str, values: dict[str, Any], preset: "Preset") -> DataConfig:
     source = str(Path(data).resolve()) if _is_path(data) else data
     options: dict[str, Any] = {key: values[key] for key in ("validation", "limit", "color", "strict") if key in values}
     if "classes" in values:
@@ -317,8 +322,9 @@ def _data_config(data: str, values: dict[str, Any], size: tuple[int, int] | None
         options["data_dir"] = str(values["data_dir"].resolve())
     if "fit_rule" in values:
         options["fit"] = values["fit_rule"]
-    options["size"] = read_size(values["size"]) if "size" in values else size
-    return DataConfig(source, **options)
+    if "size" in values:
+        options["size"] = read_size(values["size"])
+    return preset.data(source, **options)
 
 
 def _is_path(data: str) -> bool:

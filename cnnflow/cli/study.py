@@ -108,7 +108,7 @@ def study(
                 classes=classes,
                 data_dir=data_dir,
                 size=size,
-                preset_size=find_preset(preset).size,
+                preset=find_preset(preset),
             )
             dataset = load_data(where, on_event)
             choice = find_preset(preset).choose(dataset)

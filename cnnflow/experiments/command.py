@@ -11,6 +11,7 @@ from cnnflow.presets import find_preset
 _SWITCHES = {
     "batch_norm": ("--batch-norm", "--no-batch-norm"),
     "class_weights": ("--class-weights", "--no-class-weights"),
+    "tta": ("--tta", "--no-tta"),
     "keep_best": ("--keep-best", "--keep-last"),
     "strict": ("--strict", None),
 }
@@ -28,7 +29,7 @@ def fit_command(config: FitConfig, dataset: Dataset) -> str:
     preset = find_preset(config.preset)
     choice = preset.choose(dataset)
     words = ["cnnflow", "fit", config.data.source, "--preset", config.preset]
-    words += _options(config.data, DataConfig(config.data.source, size=preset.size))
+    words += _options(config.data, preset.data(config.data.source))
     if config.model.name != choice.model.name:
         words += ["--model", config.model.name]
     words += _options(config.model, dataclasses.replace(choice.model, name=config.model.name))

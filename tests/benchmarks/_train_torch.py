@@ -3,30 +3,20 @@
 from typing import Any
 
 import torch
+from _train_networks import SHAPES
 from torch import nn
-
-SHAPES = {
-    "basic_cnn_28": ((28, 28, 1), 10),
-    "basic_cnn_32": ((32, 32, 3), 10),
-    "comparison_cnn": ((32, 32, 3), 10),
-    "flower_cnn": ((80, 80, 3), 2),
-    "resnet18": ((32, 32, 3), 10),
-    "mobilenetv2": ((96, 96, 3), 10),
-}
 
 
 def build(name: str) -> nn.Module:
-    """A module from pixels [n, c, h, w] of 0 to 255 to logits."""
+    """A module from pixels [n, c, h, w] of 0 to 255 to logits; one for two classes."""
     torch.manual_seed(0)
     (side, _, channels), classes = SHAPES[name]
     if name.startswith("basic_cnn"):
         return nn.Sequential(*_plain(side, channels, ((32, True), (64, True)), (128,), classes))
     if name == "comparison_cnn":
-        return nn.Sequential(
-            *_plain(side, channels, ((32, False), (32, True), (64, False), (64, True)), (384,), classes)
-        )
+        return nn.Sequential(*_plain(side, channels, ((32, False), (64, True)), (128, 64), classes, padding=0))
     if name == "flower_cnn":
-        return nn.Sequential(*_plain(side, channels, ((64, True), (32, True)), (128, 32), classes, (0.3, 0.2)))
+        return nn.Sequential(*_plain(side, channels, ((64, True), (32, True)), (128, 32), 1, (0.3, 0.2)))
     return ResNet18(classes) if name == "resnet18" else MobileNetV2(classes)
 
 
@@ -35,12 +25,14 @@ class Rescaling(nn.Module):
         return x / 255
 
 
-def _plain(side: int, channels: int, convolutions: Any, dense: Any, classes: int, dropouts: Any = ()) -> Any:
+def _plain(
+    side: int, channels: int, convolutions: Any, dense: Any, outputs: int, dropouts: Any = (), padding: int = 1
+) -> Any:
     yield Rescaling()
     for filters, pooled in convolutions:
-        yield nn.Conv2d(channels, filters, 3, padding=1)
+        yield nn.Conv2d(channels, filters, 3, padding=padding)
         yield nn.ReLU()
-        channels = filters
+        channels, side = filters, side - 2 + 2 * padding
         if pooled:
             yield nn.MaxPool2d(2)
             side //= 2
@@ -52,7 +44,7 @@ def _plain(side: int, channels: int, convolutions: Any, dense: Any, classes: int
         if dropouts:
             yield nn.Dropout(dropouts[i])
         features = units
-    yield nn.Linear(features, classes)
+    yield nn.Linear(features, outputs)
 
 
 class Residual(nn.Module):

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,14 +19,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-IMAGES = 2048
+IMAGES = 8192
 
 Train = Callable[[int], None]
 
 
 def images_of(shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    count = IMAGES if shape[0] < 64 else IMAGES // 4
+    count = IMAGES if shape[0] < 64 else IMAGES // 16
     images = rng.integers(0, 256, size=(count, *shape), dtype=np.uint8)
     return images, rng.integers(0, classes, size=count).astype(np.int64)
 
@@ -40,17 +41,70 @@ def batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Iterator[tupl
             yield images[rows], labels[rows]
 
 
-def keras_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
-    """Stock Keras `model.fit` on the backend in the peer's name; "cnnflow" puts its kernels into the model."""
+class Paused:
+    """A training that runs in a thread of its own and waits whenever it has done the steps that were asked for.
+
+    `cnnflow.fit` is one call for a whole training; being asked after each step whether it should stop, it can be held
+    there, so that what is measured is the inside of one long training.
+    """
+
+    def __init__(self, training: Callable[[Callable[[], bool]], object]) -> None:
+        self._left, self._go, self._done = 0, threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=training, args=(self._after_step,), daemon=True)
+
+    def train(self, steps: int) -> None:
+        self._left = steps
+        self._done.clear()
+        if self._thread.ident is None:
+            self._thread.start()
+        self._go.set()
+        self._done.wait()
+
+    def _after_step(self) -> bool:
+        self._left -= 1
+        if self._left == 0:
+            self._go.clear()
+            self._done.set()
+            self._go.wait()
+        return False
+
+
+def cnnflow_peer(network: str, batch: int) -> tuple[Train, Train, int]:
+    """`cnnflow.fit` and `cnnflow.predict`, as the command line runs them; no snapshots, a few images for validation."""
+    from cnnflow.kernels import enable_compilation_cache, keep_freed_memory
+
+    enable_compilation_cache()
+    keep_freed_memory()
+    import _train_networks
+
+    import cnnflow
+
+    model = _train_networks.build(network)
+    shape, classes = _train_networks.SHAPES[network]
+    images, labels = images_of(shape, classes)
+    names = tuple(map(str, range(classes)))
+    few = cnnflow.ImageSet(images[:classes], np.arange(classes), names, [""] * classes)
+    endless = cnnflow.ImageSet(images, labels, names, [""] * len(images))
+    recipe = cnnflow.Recipe(epochs=100_000, batch_size=batch)
+    training = Paused(lambda should_stop: cnnflow.fit(model, endless, few, recipe, should_stop=should_stop))
+
+    # Of its own: while a training waits, Keras holds its model's variables.
+    other = _train_networks.build(network)
+    cnnflow.accelerate(other)
+
+    def predict(steps: int) -> None:
+        cnnflow.predict(other, images[np.arange(steps * batch) % len(images)], batch_size=batch)
+
+    return training.train, predict, model.count_params()
+
+
+def keras_peer(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
+    """Stock Keras `model.fit` on the backend in the peer's name."""
     import _train_networks
 
     model = _train_networks.build(network)
-    if peer == "cnnflow":
-        from cnnflow import kernels
-
-        kernels.accelerate(model)
     jit = {"keras-tensorflow": False, "keras-tensorflow-jit": True}.get(peer, "auto")
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit)
+    model.compile("adam", _train_networks.loss_of(network), metrics=["accuracy"], jit_compile=jit)
     shape, classes = _train_networks.SHAPES[network]
     images, labels = images_of(shape, classes)
     stream = batches(images, labels, batch)
@@ -62,10 +116,10 @@ def keras_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
         rows = np.arange(steps * batch) % len(images)
         model.predict(images[rows], batch_size=batch, verbose=0)
 
-    return train, predict
+    return train, predict, model.count_params()
 
 
-def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
     """The Keras model in a bare `tf.function` loop, without tf.data."""
     import _train_networks
     import tensorflow as tf
@@ -78,7 +132,7 @@ def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
 
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    loss_of = keras.losses.SparseCategoricalCrossentropy()
+    loss_of = _train_networks.loss_of(network)
 
     @tf.function(jit_compile=peer.endswith("jit"))
     def step(x: Any, y: Any) -> Any:
@@ -100,10 +154,10 @@ def tensorflow_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
         for _ in range(steps):
             run(tf.constant(images[:batch])).numpy()
 
-    return train, predict
+    return train, predict, model.count_params()
 
 
-def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
     """Plain PyTorch, with `channels_last`, `compile` or both in the peer's name."""
     import _train_torch
     import torch
@@ -116,6 +170,11 @@ def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
     shape, classes = _train_torch.SHAPES[network]
     stream = batches(*images_of(shape, classes), batch)
 
+    def loss_of(logits: Any, labels: Any) -> Any:
+        if classes == 2:
+            return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], labels.float())
+        return torch.nn.functional.cross_entropy(logits, labels)
+
     def tensor(x: np.ndarray) -> Any:
         return torch.from_numpy(x).permute(0, 3, 1, 2).float().contiguous(memory_format=layout)
 
@@ -123,7 +182,7 @@ def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
         module.train()
         for _ in range(steps):
             x, y = next(stream)
-            loss = torch.nn.functional.cross_entropy(called(tensor(x)), torch.from_numpy(y))
+            loss = loss_of(called(tensor(x)), torch.from_numpy(y))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -134,17 +193,19 @@ def torch_peer(peer: str, network: str, batch: int) -> tuple[Train, Train]:
         with torch.inference_mode():
             for _ in range(steps):
                 x, _ = next(stream)
-                torch.softmax(called(tensor(x)), -1).numpy()
+                called(tensor(x)).numpy()
 
-    return train, predict
+    return train, predict, sum(value.numel() for value in module.state_dict().values() if value.is_floating_point())
 
 
-def start(peer: str, network: str, batch: int) -> tuple[Train, Train]:
+def start(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
     if peer.startswith("torch"):
         return torch_peer(peer, network, batch)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     backend = peer.split("-")[1] if peer.startswith("keras-") else "jax" if peer == "cnnflow" else "tensorflow"
     os.environ["KERAS_BACKEND"] = backend
+    if peer == "cnnflow":
+        return cnnflow_peer(network, batch)
     if peer.startswith("tensorflow"):
         return tensorflow_peer(peer, network, batch)
     return keras_peer(peer, network, batch)
@@ -157,10 +218,10 @@ def answer(content: dict[str, float]) -> None:
 def main() -> None:
     peer, network, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
     begin = time.perf_counter()
-    train, predict = start(peer, network, batch)
+    train, predict, weights = start(peer, network, batch)
     ready = time.perf_counter()
     train(1)
-    answer({"build": ready - begin, "first_step": time.perf_counter() - ready})
+    answer({"build": ready - begin, "first_step": time.perf_counter() - ready, "weights": weights})
     work = {"train": train, "predict": predict}
     for line in sys.stdin:
         word, _, count = line.strip().partition(" ")

@@ -59,6 +59,7 @@ class Peer:
     name: str
     process: "subprocess.Popen[str]"
     first_step: float = 0.0
+    weights: int = 0
     steps: int = 1
     train: list[float] = field(default_factory=list)
     predict: list[float] = field(default_factory=list)
@@ -90,6 +91,7 @@ def start(name: str, network: str, batch: int) -> Peer | None:
         print(f"# left out: {error}", flush=True)
         return None
     peer.first_step = ready["build"] + ready["first_step"]
+    peer.weights = int(ready["weights"])
     return peer
 
 
@@ -98,6 +100,8 @@ def measure(case: str, names: list[str], rounds: int, seconds: float) -> list[Pe
     network, _, size = case.partition(":")
     batch = int(size)
     peers = [peer for name in names if (peer := start(name, network, batch)) is not None]
+    if len({peer.weights for peer in peers}) > 1:
+        raise SystemExit(f"{case}: not one network: {', '.join(f'{peer.name} {peer.weights:,}' for peer in peers)}")
     for peer in peers:
         peer.ask("train 3")
         peer.steps = max(2, round(seconds / (peer.ask("train 5")["seconds"] / 5)))
