@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cnnflow.config import DataConfig
 from cnnflow.data.image_set import Dataset, ImageSet
 from cnnflow.errors import OptionError
 from cnnflow.models.catalog import MODELS
@@ -42,8 +43,22 @@ def test_the_fast_choice_follows_the_pictures() -> None:
     assert "class weights: classes have 30 to 90 images" in few.reasons
     many = find_preset("fast").choose(_dataset([5000, 5000, 5000], 28))
     assert not many.recipe.class_weights
-    assert many.recipe.epochs == 8
+    assert (many.recipe.epochs, many.recipe.optimizer) == (14, "sgd")
     assert "softmax: there are 3 classes" in many.reasons
+
+
+def test_the_best_choice_tunes_a_backbone_on_few_photos_only() -> None:
+    photos = find_preset("best").choose(_dataset([30, 90], 80))
+    assert (photos.model.name, photos.model.weights, photos.recipe.fine_tune) == ("efficientnet_lite0", "imagenet", 1.0)
+    assert photos.recipe.class_weights
+    small = find_preset("best").choose(_dataset([5000, 5000, 5000], 28))
+    assert (small.model.name, small.model.weights) == ("speed_net_wide", None)
+
+
+def test_a_preset_gives_way_to_what_is_said() -> None:
+    preset = find_preset("fast")
+    assert preset.data("x").validation == 0.1
+    assert preset.data("x", validation=0.3, limit=5) == DataConfig("x", validation=0.3, limit=5)
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:

@@ -28,7 +28,8 @@ def fit(
         typer.Argument(metavar="DATA", help="A dataset name, tfds:NAME, a folder of class folders, or an .npz file."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Network and recipe: fast, best, transfer, tutorial, flowers.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(help="Network and recipe: fast, best, transfer, tutorial, flowers.", rich_help_panel=_MODEL),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The network; `cnnflow models` lists them.", rich_help_panel=_MODEL)
