@@ -30,8 +30,8 @@ def run(code: str, backend: str, *arguments: str) -> str:
 FIT = """
 import sys
 from cnnflow.cli.main import run
-sys.argv = ["cnnflow", "fit", "fashion", "--preset", "tutorial", "--limit", "600", "--epochs", "2", "--augment", "light",
-            "--json", "--runs", sys.argv[1], "--name", "run"]
+sys.argv = ["cnnflow", "fit", "fashion", "--preset", "tutorial", "--limit", "600", "--epochs", "2",
+            "--augment", "light", "--json", "--runs", sys.argv[1], "--name", "run"]
 run()
 """
 PREDICT = """

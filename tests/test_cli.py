@@ -329,7 +329,20 @@ def wait_for(ready: Callable[[], bool], running: "subprocess.Popen[str]") -> Non
 def test_a_signal_ends_fit_with_a_snapshot_and_the_command_to_go_on(
     number: signal.Signals, tmp_path: Path, cnnflow: Run
 ) -> None:
-    words = ("fit", "fashion", "--preset", "tutorial", "--limit", "64", "--batch-size", "4", "--epochs", "40", "--name", "short")
+    words = (
+        "fit",
+        "fashion",
+        "--preset",
+        "tutorial",
+        "--limit",
+        "64",
+        "--batch-size",
+        "4",
+        "--epochs",
+        "40",
+        "--name",
+        "short",
+    )
     with subprocess.Popen(
         command(*words), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:

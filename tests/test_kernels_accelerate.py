@@ -219,12 +219,13 @@ def test_the_step_calls_nothing_on_the_host():
 def test_the_compilation_cache_is_filled(tmp_path, monkeypatch):
     script = (
         "import sys, pathlib, jax, keras; from cnnflow.kernels import enable_compilation_cache as enable; "
-        "folder = enable(pathlib.Path(sys.argv[1])); assert folder == enable(), folder; "
+        "folder = enable(); assert folder == enable() == pathlib.Path(sys.argv[1]), folder; "
         "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); jax.jit(lambda x: x + 1)(1.0)"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     folder = tmp_path / "compiled"
-    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env={**environment, "KERAS_BACKEND": "jax"})
+    environment |= {"KERAS_BACKEND": "jax", "CNNFLOW_CACHE": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env=environment)
     assert any(folder.iterdir())
 
 

@@ -173,7 +173,7 @@ def test_what_a_run_folder_holds_is_what_the_readme_says(folder: Path) -> None:
     """Each file of the README's listing is in the run that the blocks above made, and the other way round."""
     listing = next(block for block in blocks() if block.content.startswith("runs/"))
     told = {line.split()[0].rstrip("/") for line in listing.content.splitlines()[1:] if re.match(r"  \S", line)}
-    (run_folder, *_) = sorted((folder / "runs").glob("fashion-basic_cnn-*"))
+    (run_folder, *_) = sorted((folder / "runs").glob("fashion-speed_net-*"))
     assert {path.name for path in run_folder.iterdir()} == told
 
 

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import keras
-import platformdirs
+
+from cnnflow.data.cache import cache_folder
 
 SWITCH = "CNNFLOW_COMPILATION_CACHE"
 # A step of a small network compiles in 2 to 20 seconds; what is faster than this is not worth a file.
@@ -13,7 +14,7 @@ MOST_BYTES = 512 * 2**20
 
 
 def enable_compilation_cache(folder: Path | None = None) -> Path | None:
-    """Let JAX keep what it compiles in `folder`, by default in this user's cache folder; gives the folder used.
+    """Let JAX keep what it compiles in `folder`, by default in the cache folder of cnnflow; gives the folder used.
 
     A folder that JAX was already given (`JAX_COMPILATION_CACHE_DIR`, or `jax_compilation_cache_dir` in its
     configuration) stays. JAX keys the files by program, versions, flags and processor, and removes the least recently
@@ -30,7 +31,7 @@ def enable_compilation_cache(folder: Path | None = None) -> Path | None:
 
     if jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)
-    folder = folder or Path(platformdirs.user_cache_dir("cnnflow", appauthor=False)) / "compiled"
+    folder = folder or cache_folder() / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
