@@ -74,14 +74,14 @@ def backends(session: nox.Session) -> None:
     """Train for real on torch and on TensorFlow, and compare them with JAX."""
     session.install(TORCH)
     install_wheel(session, TENSORFLOW, "efficientnet-lite-pytorch", *TEST_PACKAGES)
-    session.run("pytest", "-m", "torch or tensorflow", *session.posargs)
+    session.run("pytest", "-n", "2", "-m", "torch or tensorflow", *session.posargs)
 
 
 @nox.session
 def examples(session: nox.Session) -> None:
     """Run the scripts of `examples/` in their quick versions, and check what they found."""
     install_wheel(session, *TEST_PACKAGES)
-    session.run("pytest", "tests/run_examples.py", *session.posargs)
+    session.run("pytest", "-n", "2", "tests/run_examples.py", *session.posargs)
 
 
 @nox.session

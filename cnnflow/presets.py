@@ -102,8 +102,18 @@ def best(dataset: Dataset) -> Choice:
 
 
 def transfer(dataset: Dataset) -> Choice:
-    """A frozen EfficientNet-Lite0 that knows ImageNet, under a new head: photos, few of them."""
-    recipe = Recipe(epochs=40, batch_size=64, early_stopping=8, keep_best=True, label_smoothing=0.05)
+    """EfficientNet-Lite0 that knows ImageNet under a new head, then its upper half tuned: photos, few of them."""
+    recipe = Recipe(
+        epochs=40,
+        batch_size=64,
+        early_stopping=8,
+        keep_best=True,
+        label_smoothing=0.05,
+        fine_tune=0.5,
+        fine_tune_epochs=4,
+        fine_tune_rate=0.1,
+        tta=True,
+    )
     return Choice(ModelConfig("efficientnet_lite0", weights="imagenet"), recipe)
 
 
