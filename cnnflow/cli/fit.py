@@ -220,6 +220,7 @@ def fit(
 
 def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitConfig, Dataset]":
     from cnnflow.data.sources import load
+    from cnnflow.models.catalog import MODELS
     from cnnflow.presets import find_preset
 
     preset_name = values.get("preset", "fast")
@@ -227,6 +228,7 @@ def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitC
     data_config = _data_config(data, values, preset)
     model_values, recipe_values = _model_values(values), _of(Recipe, values)
     # Wrong options are told before pictures are read.
+    one_of("model", model_values.get("name", "basic_cnn"), tuple(MODELS))
     dataclasses.replace(ModelConfig(), **model_values)
     dataclasses.replace(Recipe(), **recipe_values)
     dataset = load(data_config, on_event=on_event)
