@@ -18,6 +18,7 @@ from cnnflow.experiments.classify import classify
 from cnnflow.experiments.judge import judge
 from cnnflow.experiments.run import RunResult, read_config, resume, run
 from cnnflow.training.run_folder import RunFolder, create_run
+from cnnflow.training.snapshot import newest_snapshot
 from cnnflow.training.trained import load_trained
 
 CONFIG = FitConfig(DataConfig("fashion", limit=400), recipe=Recipe(epochs=2, keep_best=True))
@@ -65,6 +66,13 @@ def test_judging_it_again_gives_the_same_figures(done: RunResult) -> None:
     assert again.metrics.accuracy == done.metrics["test_accuracy"]
     assert again.metrics.loss == pytest.approx(done.metrics["test_loss"], abs=1e-6)
     assert judge(done.folder, flip=True).images == 400
+
+
+def test_the_last_snapshot_does_not_depend_on_the_process_that_wrote_it(done: RunResult) -> None:
+    snapshot = newest_snapshot(done.folder.state)
+    assert snapshot is not None
+    assert snapshot.group("optimizer")
+    assert not snapshot.group("metrics"), "a process that only finds the end has no sums of an epoch"
 
 
 def test_what_is_judged_with_mirror_images_is_used_with_them(tmp_path: Path) -> None:

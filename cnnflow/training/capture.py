@@ -19,11 +19,14 @@ def capture(trainer: keras.Model, state: TrainingState, kept: Weights, fingerpri
 
     The trainable variables; the others, which hold the moving averages of BatchNorm and the random state of dropout;
     the optimizer's, which hold its moments, its step and its averages of the weights; the metrics' running sums, which
-    matter in the middle of an epoch; and the weights to keep at the end. The order of the images and their
+    matter in the middle of an epoch only; and the weights to keep at the end. The order of the images and their
     augmentation need nothing: they are functions of the position in `state`.
     """
     groups: dict[str, Weights] = {"kept": kept}
     for name, variables in _variables(trainer).items():
+        # Between epochs the sums mean nothing, and a process that found the training at its end has none.
+        if name == "metrics" and not state.step:
+            continue
         groups[name] = [to_numpy(variable) for variable in variables]
     arrays = {f"{name}/{i}": array for name, group in groups.items() for i, array in enumerate(group)}
     return Snapshot(arrays, {"state": state.to_dict(), "fingerprint": dict(fingerprint)})
