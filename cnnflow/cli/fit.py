@@ -242,7 +242,7 @@ def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitC
         time_limit=read_duration(values["time_limit"]) if "time_limit" in values else None,
     )
     for reason in choice.reasons:
-        on_event(Note(reason))
+        on_event(Note(f"preset {preset_name}: {reason}"))
     return config, dataset
 
 

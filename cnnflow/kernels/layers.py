@@ -4,6 +4,7 @@ Each object knows its layer and nothing that is traced, so that a copied layer g
 """
 
 import weakref
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,13 +51,14 @@ class Handoff:
 
 
 @dataclass
-class FastLayer:
+class FastLayer(ABC):
     """A layer's replaced `call`."""
 
     layer: Any
 
+    @abstractmethod
     def __call__(self, inputs: Any) -> Any:
-        raise NotImplementedError
+        """What the layer makes of `inputs`."""
 
 
 @dataclass
