@@ -32,6 +32,7 @@ _HOMES = {
     "kernels": ["accelerate", "restore"],
     "evaluation.predictions": ["predict"],
     "evaluation.metrics": ["Metrics", "evaluate"],
+    "evaluation.temperature": ["calibrate"],
     "training.fit": ["FitResult", "Snapshots", "fit"],
     "training.run_folder": ["RunFolder", "create_run", "find_run"],
     "experiments.run": ["RunResult", "resume", "run"],

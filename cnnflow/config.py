@@ -128,8 +128,12 @@ class Recipe:
             None: none.
         fine_tune_epochs: how many epochs that takes, at most.
         fine_tune_rate: its learning rate, as a share of the head's.
+        fine_tune_augment: its augmentation; None: the same as the head's. Without one for the head, the frozen backbone
+            looks at each image once.
         tta: judge and use the trained model on each picture and its mirror image, averaged (test-time augmentation),
             where a mirrored picture still shows its class; training is the same.
+        calibrate: divide the trained network's logits by a number found on the validation images, so that its
+            probabilities can be believed; its classes stay the same.
     """
 
     epochs: int = 15
@@ -151,7 +155,9 @@ class Recipe:
     fine_tune: float | None = None
     fine_tune_epochs: int = 5
     fine_tune_rate: float = 0.05
+    fine_tune_augment: str | None = None
     tta: bool = False
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
@@ -173,6 +179,8 @@ class Recipe:
             raise OptionError(f"fine_tune={self.fine_tune}; it must be above 0 and at most 1, such as 0.3")
         _at_least("fine_tune_epochs", self.fine_tune_epochs, 1)
         _above("fine_tune_rate", self.fine_tune_rate, 0)
+        if self.fine_tune_augment is not None:
+            one_of("fine_tune_augment", self.fine_tune_augment, AUGMENTATIONS)
         if self.reduce_on_plateau is not None and self.schedule != "constant":
             raise OptionError(f"reduce_on_plateau with schedule={self.schedule!r}; only a constant one can be reduced")
 

@@ -113,6 +113,7 @@ def transfer(dataset: Dataset) -> Choice:
         fine_tune_epochs=4,
         fine_tune_rate=0.1,
         tta=True,
+        calibrate=True,
     )
     return Choice(ModelConfig("efficientnet_lite0", weights="imagenet"), recipe)
 
@@ -128,8 +129,17 @@ _MANY = Recipe(
     label_smoothing=0.2,
     augment="light",
     tta=True,
+    calibrate=True,
 )
-_FEW = Recipe(batch_size=32, learning_rate=0.003, schedule="one-cycle", label_smoothing=0.1, augment="light", tta=True)
+_FEW = Recipe(
+    batch_size=32,
+    learning_rate=0.003,
+    schedule="one-cycle",
+    label_smoothing=0.1,
+    augment="light",
+    tta=True,
+    calibrate=True,
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A run from its config to its folder, and what can be done with it afterwards."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe
 from cnnflow.data.sources import load
 from cnnflow.errors import DataError, RunError
 from cnnflow.evaluation.predictions_file import read_predictions
+from cnnflow.events import Event, Note
 from cnnflow.experiments.classify import classify
 from cnnflow.experiments.judge import judge
 from cnnflow.experiments.run import RunResult, read_config, resume, run
@@ -83,6 +85,21 @@ def test_what_is_judged_with_mirror_images_is_used_with_them(tmp_path: Path) -> 
     assert as_the_run.flip
     assert as_the_run.metrics.loss == pytest.approx(result.metrics["test_loss"], abs=1e-6)
     assert judge(result.folder, flip=False).metrics.loss != pytest.approx(result.metrics["test_loss"], abs=1e-6)
+
+
+def test_a_calibrated_run_keeps_a_calibrated_model(tmp_path: Path) -> None:
+    data = DataConfig("fashion", limit=400)
+    notes: list[Event] = []
+    recipe = Recipe(epochs=1, label_smoothing=0.5, calibrate=True)
+    results = [
+        run(FitConfig(data, recipe=one), create_run(tmp_path, "run"), on_event=notes.append)
+        for one in (recipe, dataclasses.replace(recipe, calibrate=False))
+    ]
+    calibrated, plain = (result.metrics for result in results)
+    assert calibrated["test_accuracy"] == plain["test_accuracy"]
+    assert calibrated["validation_loss"] < plain["validation_loss"]
+    assert judge(results[0].folder).metrics.loss == pytest.approx(calibrated["test_loss"], abs=1e-6)
+    assert [note.message for note in notes if isinstance(note, Note) and "calibrated" in note.message]
 
 
 PLAIN_KERAS = """

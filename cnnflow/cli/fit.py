@@ -131,11 +131,23 @@ def fit(
         float | None,
         typer.Option(help="Its learning rate, as a share of the head's, such as 0.05.", rich_help_panel=_TRAINING),
     ] = None,
+    fine_tune_augment: Annotated[
+        str | None,
+        typer.Option(help="Its augmentation; default: the same as the head's.", rich_help_panel=_TRAINING),
+    ] = None,
     tta: Annotated[
         bool | None,
         typer.Option(
             "--tta/--no-tta",
             help="Judge each picture and its mirror image, averaged; also in `predict` later.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="Make probabilities honest by the validation images; classes stay.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,

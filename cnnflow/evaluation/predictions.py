@@ -37,19 +37,26 @@ def predict(
         >>> probabilities = predict(keras.saving.load_model("model.keras"), images)
         >>> probabilities.argmax(axis=1)
     """
+    found = predict_views(model, images, batch_size=batch_size, flip=flip, on_event=on_event)
+    return found[0] if len(found) == 1 else (found[0] + found[1]) * np.float32(0.5)
+
+
+def predict_views(
+    model: Predictor, images: Images, *, batch_size: int = 256, flip: bool = False, on_event: OnEvent = ignore
+) -> list[NDArray[np.float32]]:
+    """What `predict` averages: the probabilities of the images, and with `flip` those of their mirror images."""
     _check_shape(model, images)
     # Keras's `predict_on_batch` rather than `predict`: as fast or faster on every backend (on TensorFlow by far, for
     # one batch), nothing is rebuilt with each call, and on JAX it leaves the variables whole when a call fails.
-    parts = []
+    parts: list[list[NDArray[np.float32]]] = [[], []] if flip else [[]]
     done = 0
     for batch, size in _batches(images, batch_size):
-        outputs = _outputs(model, batch)
+        parts[0].append(_outputs(model, batch)[:size])
         if flip:
-            outputs = (outputs + _outputs(model, np.ascontiguousarray(batch[:, :, ::-1]))) * np.float32(0.5)
-        parts.append(outputs[:size])
+            parts[1].append(_outputs(model, np.ascontiguousarray(batch[:, :, ::-1]))[:size])
         done += size
         on_event(Progress("predict", done, len(images)))
-    return np.concatenate(parts)
+    return [np.concatenate(view) for view in parts]
 
 
 def _check_shape(model: Predictor, images: Images) -> None:

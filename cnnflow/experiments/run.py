@@ -18,6 +18,7 @@ from cnnflow.errors import RunError
 from cnnflow.evaluation.metrics import Metrics, evaluate
 from cnnflow.evaluation.predictions import predict
 from cnnflow.evaluation.predictions_file import write_predictions
+from cnnflow.evaluation.temperature import calibrate
 from cnnflow.events import Caution, EpochDone, Event, Note, OnEvent, ignore
 from cnnflow.files import write_json, write_text, write_with
 from cnnflow.models.catalog import build
@@ -135,6 +136,9 @@ def _finish(
     on_event: OnEvent,
 ) -> dict[str, Any]:
     flip = config.recipe.tta and dataset.mirror
+    if config.recipe.calibrate:
+        temperature = calibrate(model, splits.validation, flip=flip)
+        on_event(Note(f"calibrated on the validation images: logits divided by {temperature:.3g}"))
     write_with(folder.model, model.save)
     write_json(folder.classes, describe_classes(dataset, splits.train, flip=flip))
     on_event(Note("evaluating on the training, validation and test images"))

@@ -150,11 +150,12 @@ def _fine_tune(
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:
-    """The recipe of the second stage: fewer epochs, and a learning rate 10 to 100 times lower."""
+    """The recipe of the second stage: fewer epochs, a learning rate 10 to 100 times lower, its own augmentation."""
     return replace(
         recipe,
         epochs=recipe.fine_tune_epochs,
         learning_rate=peak_learning_rate(recipe) * recipe.fine_tune_rate,
+        augment=recipe.augment if recipe.fine_tune_augment is None else recipe.fine_tune_augment,
     )
 
 

@@ -1,0 +1,5 @@
+"""`python -m cnnflow`: the same as the command `cnnflow`."""
+
+from cnnflow.cli.main import run
+
+run()
