@@ -36,7 +36,7 @@ def by_dropout(config: FitConfig) -> float:
     return 0.7 + 0.2 * bool(config.model.dropout) - 0.1 * bool(config.model.l1)
 
 
-@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("factor", sorted(set(FACTORS) - {"parts"}))
 def test_variants_differ_in_their_factor_alone(factor):
     variants = variants_of(factor, BASE)
     configs = [variant.applied(BASE) for variant in variants]
@@ -60,6 +60,25 @@ def test_variants_differ_in_their_factor_alone(factor):
         }[factor]
     )
     assert all(dataclasses.replace(config, model=BASE.model, recipe=BASE.recipe) == BASE for config in configs)
+
+
+def test_each_part_of_a_recipe_is_left_out_once():
+    recipe = Recipe(optimizer="sgd", momentum=0.9, schedule="linear", warmup=0.1, augment="light", tta=True)
+    base = dataclasses.replace(BASE, recipe=recipe)
+    variants = variants_of("parts", base)
+    assert [variant.name for variant in variants] == [
+        "the whole recipe", "no momentum", "no schedule", "no warmup", "no augment", "no tta",
+    ]  # fmt: skip
+    assert reference(variants, base).name == "the whole recipe"
+    usual = Recipe(optimizer="sgd")
+    for variant in variants[1:]:
+        (name,) = variant.recipe
+        assert variant.applied(base).recipe == dataclasses.replace(recipe, **{name: getattr(usual, name)})
+
+
+def test_a_plain_recipe_has_no_parts_to_leave_out():
+    with pytest.raises(OptionError, match="--preset fast"):
+        variants_of("parts", BASE)
 
 
 @pytest.mark.parametrize(

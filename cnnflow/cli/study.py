@@ -45,7 +45,8 @@ def study(
     vary: Annotated[
         str | None,
         typer.Option(
-            help="regularization, augmentation, optimizer, batch-size, depth, learning-rate; or several, with commas.",
+            help="regularization, augmentation, optimizer, batch-size, depth, learning-rate, or parts, which leaves "
+            "out one part of the recipe at a time; or several, with commas.",
             rich_help_panel=EXPERIMENT,
         ),
     ] = None,

@@ -15,6 +15,23 @@ _PLAIN: Mapping[str, Any] = MappingProxyType({"dropout": 0.0, "l1": 0.0, "l2": 0
 _ADAPTIVE_RATES = (3e-4, 1e-3, 3e-3)
 _SGD_RATES = (0.03, 0.1, 0.3)
 _MOMENTUM_RATES = (0.01, 0.03, 0.1)
+# What a recipe without one of its parts has in its place.
+_LEFT_OUT: Mapping[str, Any] = MappingProxyType(
+    {
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "clip_norm": None,
+        "ema": None,
+        "augment": "none",
+        "class_weights": False,
+        "fine_tune": None,
+        "fine_tune_augment": "none",
+        "tta": False,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,14 @@ def _learning_rate(base: FitConfig) -> list[Variant]:
     return [Variant(f"{value:g}", recipe={"learning_rate": value}) for value in rates]
 
 
+def _parts(base: FitConfig) -> list[Variant]:
+    there = [name for name, without in _LEFT_OUT.items() if getattr(base.recipe, name) not in (without, None)]
+    if not there:
+        raise OptionError("the recipe has no parts to leave out; study those of a preset, such as --preset fast")
+    left_out = [Variant(f"no {name.replace('_', ' ')}", recipe={name: _LEFT_OUT[name]}) for name in there]
+    return [Variant("the whole recipe"), *left_out]
+
+
 FACTORS: Mapping[str, Callable[[FitConfig], list[Variant]]] = MappingProxyType(
     {
         "regularization": _regularization,
@@ -95,6 +120,7 @@ FACTORS: Mapping[str, Callable[[FitConfig], list[Variant]]] = MappingProxyType(
         "batch-size": _batch_size,
         "depth": _depth,
         "learning-rate": _learning_rate,
+        "parts": _parts,
     }
 )
 
