@@ -1,5 +1,6 @@
 """Networks that need more than one stage: computed first weights, a head on a frozen backbone, fine-tuning."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -40,6 +41,9 @@ def test_the_second_stage_is_slower_and_the_history_is_one() -> None:
     recipe = Recipe(epochs=8, learning_rate=0.01, fine_tune=0.3, fine_tune_epochs=2, fine_tune_rate=0.05)
     assert fine_tuning(recipe).epochs == 2
     assert fine_tuning(recipe).learning_rate == pytest.approx(0.0005)
+    assert fine_tuning(recipe).augment == "none"
+    assert fine_tuning(replace(recipe, augment="light")).augment == "light"
+    assert fine_tuning(replace(recipe, fine_tune_augment="strong")).augment == "strong"
     first = TrainingState(epoch=1, history=({"epoch": 1, "val_loss": 0.5},), best_loss=0.5, best_epoch=0, seconds=3.0)
     second = TrainingState(epoch=1, history=({"epoch": 1, "val_loss": 0.4},), best_loss=0.4, best_epoch=0, seconds=2.0)
     both = joined(first, second)
