@@ -92,7 +92,14 @@ CONVOLUTIONS = [
     (2, 9, 8, 6, 6, (3, 3), (1, 1), "valid", (2, 2), 6),
     (2, 6, 6, 8, 12, (3, 3), (1, 1), "same", (1, 1), 4),
     (2, 6, 6, 4, 8, (3, 3), (1, 1), "same", (1, 1), 4),
+    (4, 13, 12, 64, 66, (3, 3), (1, 1), "same", (1, 1), 1),
+    (4, 13, 12, 66, 64, (3, 3), (1, 1), "valid", (1, 1), 1),
+    (3, 9, 7, 24, 20, (5, 3), (1, 1), "same", (1, 1), 1),
+    (3, 9, 7, 24, 20, (3, 4), (1, 1), "valid", (1, 1), 1),
+    (2, 12, 10, 24, 20, (3, 3), (1, 1), ((2, 3), (0, 4)), (1, 1), 1),
 ]
+# Ways of their own: many channels, one, Winograd's tiles; as many groups as channels.
+CHUNKED = [CONVOLUTIONS[0], CONVOLUTIONS[7], CONVOLUTIONS[16], CONVOLUTIONS[22]]
 
 
 def check_convolution(n, h, w, c, o, kernel, strides, padding, dilation, groups):
@@ -112,11 +119,11 @@ def test_convolution(case):
     check_convolution(*case)
 
 
-@pytest.mark.parametrize("case", [CONVOLUTIONS[0], CONVOLUTIONS[7], CONVOLUTIONS[16]], ids=str)
+@pytest.mark.parametrize("case", CHUNKED, ids=str)
 @pytest.mark.parametrize("images", [1, 2])
 def test_convolution_in_chunks(case, images, monkeypatch):
     """A batch of 5 in chunks of 1 and of 2: the last chunk is not full."""
-    for module in ("tiled", "convolution", "depthwise", "fused"):
+    for module in ("tiled", "direct", "depthwise", "fused"):
         monkeypatch.setattr(f"cnnflow.kernels.{module}.chunk_images", lambda batch, bytes_per_image: images)
     check_convolution(5, *case[1:])
 
@@ -177,6 +184,8 @@ FUSED = [
     (3, 8, 10, 16, 20, "same", 1),
     (2, 7, 9, 20, 16, "same", 1),
     (2, 8, 9, 16, 16, "valid", 1),
+    (4, 13, 12, 64, 66, "same", 1),
+    (4, 12, 13, 66, 64, "valid", 1),
 ]
 
 
@@ -197,7 +206,7 @@ def test_convolution_fused_with_pooling(case, rectify):
 
 def test_a_convolution_that_cannot_be_fused_says_so():
     with pytest.raises(OptionError, match="not fused"):
-        convolution_and_max_pool(draw(1, 8, 8, 15), draw(3, 3, 15, 4), draw(4), rectify=True)
+        convolution_and_max_pool(draw(1, 8, 8, 15), draw(3, 3, 15, 4), draw(4), rectify=True, strides=(2, 2))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.bfloat16, 1e-2), (jnp.float16, 2e-3)])
@@ -219,7 +228,7 @@ def test_half_precision_in_and_out(dtype, tolerance, case):
     )
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(16, 1), (2, 1), (4, 4)])
+@pytest.mark.parametrize(("channels", "groups"), [(64, 1), (16, 1), (2, 1), (4, 4)])
 def test_gradients_of_gradients(channels, groups):
     x, kernel = draw(2, 6, 6, channels), draw(3, 3, channels // groups, channels, seed=1)
 
@@ -258,11 +267,12 @@ def test_gradients_of_the_gradients_of_pooling_and_of_the_fused_operation():
     assert_same(twice(fast), twice(reference), x, kernel, bias, tolerance=1e-4)
 
 
-def test_results_are_the_same_to_the_last_bit_each_time():
+@pytest.mark.parametrize("channels", [32, 64])
+def test_results_are_the_same_to_the_last_bit_each_time(channels):
     def fast(x, k, b):
         return convolution(convolution_and_max_pool(x, k, b, rectify=True), k)
 
-    inputs = draw(16, 16, 16, 32), draw(3, 3, 32, 32, seed=1), draw(32, seed=2)
+    inputs = draw(16, 16, 16, channels), draw(3, 3, channels, channels, seed=1), draw(channels, seed=2)
     first = [np.asarray(value).tobytes() for value in outputs_and_gradients(fast, *inputs)]
     for _ in range(5):
         assert [np.asarray(value).tobytes() for value in outputs_and_gradients(fast, *inputs)] == first

@@ -2,34 +2,37 @@
 
 Rates on 2 Zen 5 cores (AVX-512), where a large float32 matrix product reaches 410 GFLOP/s:
 
-- XLA's own convolution: forward and input gradient 210, kernel gradient 100 (it transposes both operands first).
-- 3x3, stride 1, both channel counts from 16 up: Winograd (`winograd`), by the direct form's count 280 to 390, since it
-  multiplies 2.25 times less; below 16 channels the transforms (8 additions an input) cost more than they save. It needs
-  more tiles than channels: with fewer, reading the transformed kernel (16/9 of the kernel) is most of the work
-  (4x4x512: half of XLA's rate).
-- Few taps (first layers, kh kw c up to 64): XLA forward; kernel gradient by `im2col`, 3 times as fast.
+- XLA's own convolution, on all cores and with the gradient of the kernel as a matrix product of shifted copies
+  (`direct`): outputs and gradient of the images 190 to 330, gradient of the kernel 150 to 220. The way for all that has
+  none below.
+- 3x3, stride 1: Winograd (`winograd`) multiplies 2.25 times less, and pays for its transforms: 8 additions for each
+  input channel, as many for each output channel. With c o from 4,096 up (64 -> 64) it wins, by the direct form's count
+  280 to 390; at 32 -> 64 its outputs take 5.1 ms where XLA's take 1.9. Tiles that reach past the image are lost work:
+  of a 3x3 map 44%, of 9x9 19%, and there `direct` is faster. It needs more tiles than channels: with fewer, reading
+  the transformed kernel (16/9 of the kernel) is most of the work (4x4x512: half of XLA's rate).
+- Few taps (first layers, kh kw c up to 64): the gradient of the kernel by `im2col`, 3 times as fast as XLA's.
 - 1x1: one matrix product (`pointwise`). As many groups as channels: shifted multiply-adds (`depthwise`).
-- All else (other groups, larger kernels, strides): XLA's own.
+- Other groups: XLA's own.
 """
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from cnnflow.errors import OptionError
-from cnnflow.kernels import im2col
-from cnnflow.kernels.chunks import chunk_images, sum_chunks
+from cnnflow.kernels import shifted
 from cnnflow.kernels.depthwise import depthwise_convolution
+from cnnflow.kernels.direct import direct_convolution, few_taps
 from cnnflow.kernels.fused import FusedPlan, convolve_and_pool
 from cnnflow.kernels.geometry import Geometry, Padding, geometry
 from cnnflow.kernels.pointwise import pointwise_convolution
 from cnnflow.kernels.tiled import winograd_convolution
 
-FEWEST_WINOGRAD_CHANNELS = 16
-MOST_TAPS = 64
+# Of input channels times output channels, and of the pixels of Winograd's tiles that are in the image.
+LEAST_WINOGRAD_PRODUCT = 64 * 64
+LEAST_WINOGRAD_SHARE = 0.82
 
 
 def convolution(
@@ -93,8 +96,8 @@ def convolution_and_max_pool(
 
 def fusable(shape: Geometry, batch: int, kernel: tuple[int, ...]) -> bool:
     """Whether `convolution_and_max_pool` knows this convolution."""
-    few = shape.dilation == (1, 1) and kernel[0] * kernel[1] * kernel[2] <= MOST_TAPS
-    return min(shape.output) >= 2 and (few or _suits_winograd(shape, batch, kernel))
+    few = shape.dilation == (1, 1) and few_taps(kernel)
+    return min(shape.output) >= 2 and (few or shifted.suits(shape) or _suits_winograd(shape, batch, kernel))
 
 
 def _way(shape: Geometry, batch: int, kernel: tuple[int, ...], groups: int) -> Any:
@@ -105,13 +108,15 @@ def _way(shape: Geometry, batch: int, kernel: tuple[int, ...], groups: int) -> A
         return partial(pointwise_convolution, shape)
     if _suits_winograd(shape, batch, kernel):
         return partial(winograd_convolution, shape)
-    return partial(_few_taps, shape) if kh * kw * c <= MOST_TAPS else shape.convolve
+    return partial(direct_convolution, shape)
 
 
 def _suits_winograd(shape: Geometry, batch: int, kernel: tuple[int, ...]) -> bool:
-    tiles = batch * -(-shape.output[0] // 2) * -(-shape.output[1] // 2)
+    rows, columns = (-(-size // 2) for size in shape.output)
+    share = shape.output[0] * shape.output[1] / (4 * rows * columns)
     plain = shape.kernel == (3, 3) and shape.strides == shape.dilation == (1, 1)
-    return plain and min(kernel[2:]) >= FEWEST_WINOGRAD_CHANNELS and tiles >= max(kernel[2:])
+    pays = kernel[2] * kernel[3] >= LEAST_WINOGRAD_PRODUCT and share >= LEAST_WINOGRAD_SHARE
+    return plain and pays and batch * rows * columns >= max(kernel[2:])
 
 
 def _grouped(shape: Geometry, groups: int) -> Any:
@@ -119,31 +124,6 @@ def _grouped(shape: Geometry, groups: int) -> Any:
         return depthwise_convolution(shape, x, kernel[:, :, 0])
 
     return convolve
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _few_taps(shape: Geometry, x: Any, kernel: Any) -> Any:
-    return shape.convolve(x, kernel)
-
-
-def _few_taps_forward(shape: Geometry, x: Any, kernel: Any) -> tuple[Any, tuple[Any, Any]]:
-    return _few_taps(shape, x, kernel), (x, kernel)
-
-
-def _few_taps_backward(shape: Geometry, saved: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
-    x, kernel = saved
-
-    def images(x: Any, gradient: Any) -> tuple[Any, None]:
-        return im2col.kernel_gradient(im2col.planes(shape, x), gradient.reshape(-1, gradient.shape[3])), None
-
-    pixels = shape.output[0] * shape.output[1]
-    chunk = chunk_images(x.shape[0], 4 * pixels * (kernel.size // kernel.shape[3] + kernel.shape[3]))
-    total, _ = sum_chunks(images, chunk, x, gradient)
-    (dx,) = jax.linear_transpose(lambda x: shape.convolve(x, kernel), x)(gradient)
-    return dx, total.reshape(kernel.shape)
-
-
-_few_taps.defvjp(_few_taps_forward, _few_taps_backward)
 
 
 def _wide(x: Any) -> Any:

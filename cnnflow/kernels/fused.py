@@ -13,9 +13,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from cnnflow.kernels import im2col, winograd
 from cnnflow.kernels.chunks import chunk_images, map_chunks, sum_chunks
+from cnnflow.kernels.direct import few_taps, image_gradient, kernel_gradient, on_all_cores
 from cnnflow.kernels.geometry import Geometry
 from cnnflow.kernels.tiled import tile_chunk
 
@@ -55,29 +57,32 @@ class FusedPlan:
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve_and_pool(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> Any:
     """float32 [n, h, w, c], [kh, kw, c, o] and [o] -> [n, h' // 2, w' // 2, o] of the convolution's h' and w'."""
-    prepared = _prepare(plan, kernel)
-
-    def images(x: Any) -> Any:
-        a, b, c, d = _phases(plan, x, prepared)
-        return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
-
-    return _finish(plan, map_chunks(images, plan.chunk(x.shape[0], kernel), x), bias)
+    # Where nothing is kept for a gradient, XLA's own two are the fastest.
+    windows = {"window_dimensions": (1, 2, 2, 1), "window_strides": (1, 2, 2, 1), "padding": "VALID"}
+    return _finish(plan, lax.reduce_window(plan.shape.convolve(x, kernel), -jnp.inf, lax.max, **windows), bias)
 
 
 def _forward(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> tuple[Any, tuple[Any, ...]]:
-    prepared = _prepare(plan, kernel)
+    if plan.tiled:
+        u = winograd.transform_kernel(kernel)
 
-    def images(x: Any) -> tuple[Any, Any]:
-        phases = _phases(plan, x, prepared)
-        best, winner = phases[0], jnp.zeros(phases[0].shape, jnp.uint8)
-        for place, phase in enumerate(phases[1:], 1):
-            winner = jnp.where(phase > best, jnp.uint8(place), winner)
-            best = jnp.maximum(best, phase)
-        return best, winner
+        def images(x: Any) -> tuple[Any, Any]:
+            return _compete(winograd.forward(plan.tiles.pad(x), u))
 
-    best, winner = map_chunks(images, plan.chunk(x.shape[0], kernel), x)
+        best, winner = map_chunks(images, plan.chunk(x.shape[0], kernel), x)
+    else:
+        image, (rows, columns) = on_all_cores(plan.shape, x.shape[3]).convolve(x, kernel), plan.pooled
+        best, winner = _compete([image[:, i : 2 * rows : 2, j : 2 * columns : 2] for i in range(2) for j in range(2)])
     pooled = _finish(plan, best, bias)
     return pooled, (x, kernel, pooled, winner)
+
+
+def _compete(phases: list[Any]) -> tuple[Any, Any]:
+    best, winner = phases[0], jnp.zeros(phases[0].shape, jnp.uint8)
+    for place, phase in enumerate(phases[1:], 1):
+        winner = jnp.where(phase > best, jnp.uint8(place), winner)
+        best = jnp.maximum(best, phase)
+    return best, winner
 
 
 def _backward(plan: FusedPlan, saved: tuple[Any, ...], gradient: Any) -> tuple[Any, Any, Any]:
@@ -85,28 +90,17 @@ def _backward(plan: FusedPlan, saved: tuple[Any, ...], gradient: Any) -> tuple[A
     if plan.rectify:
         gradient = jnp.where(pooled > 0, gradient, 0)
     bias_gradient = gradient.sum((0, 1, 2))
-    back = _tiled_backward if plan.tiled else _planes_backward
+    untiled = _planes_backward if few_taps(kernel.shape) else _direct_backward
+    back = _tiled_backward if plan.tiled else untiled
     return (*back(plan, x, kernel, winner, gradient), bias_gradient)
 
 
 convolve_and_pool.defvjp(_forward, _backward)
 
 
-def _prepare(plan: FusedPlan, kernel: Any) -> Any:
-    return winograd.transform_kernel(kernel) if plan.tiled else kernel
-
-
 def _finish(plan: FusedPlan, best: Any, bias: Any) -> Any:
     biased = best + bias
     return jnp.maximum(biased, 0) if plan.rectify else biased
-
-
-def _phases(plan: FusedPlan, x: Any, prepared: Any) -> list[Any]:
-    if plan.tiled:
-        return winograd.forward(plan.tiles.pad(x), prepared)
-    # Forward, XLA's own convolution is as fast as planes for few channels, and faster from 3 up.
-    image, (rows, columns) = plan.shape.convolve(x, prepared), plan.pooled
-    return [image[:, i : 2 * rows : 2, j : 2 * columns : 2] for i in range(2) for j in range(2)]
 
 
 def _phase_planes(plan: FusedPlan, x: Any) -> Any:
@@ -135,14 +129,18 @@ def _planes_backward(plan: FusedPlan, x: Any, kernel: Any, winner: Any, gradient
 
     total, _ = sum_chunks(images, plan.chunk(x.shape[0], kernel), x, winner, gradient)
     # Apart from the loop, so that XLA leaves it out where nobody asks for the gradient of the pixels.
-    return _image_gradient(plan, x, kernel, winner, gradient), total.reshape(kernel.shape)
+    return image_gradient(plan.shape, x, kernel, _unpool(plan, winner, gradient)), total.reshape(kernel.shape)
 
 
-def _image_gradient(plan: FusedPlan, x: Any, kernel: Any, winner: Any, gradient: Any) -> Any:
+def _direct_backward(plan: FusedPlan, x: Any, kernel: Any, winner: Any, gradient: Any) -> tuple[Any, Any]:
+    image = _unpool(plan, winner, gradient)
+    return image_gradient(plan.shape, x, kernel, image), kernel_gradient(plan.shape, x, kernel, image)
+
+
+def _unpool(plan: FusedPlan, winner: Any, gradient: Any) -> Any:
+    """The gradient of the convolution's outputs [n, h', w', o]: that of the pooled image, where each window's won."""
     (h, w), (rows, columns) = plan.shape.output, plan.pooled
     a, b, c, d = _gradients(winner, gradient)
     pairs = jnp.stack([jnp.stack([a, b], axis=3), jnp.stack([c, d], axis=3)], axis=2)
-    image = pairs.reshape(x.shape[0], 2 * rows, 2 * columns, -1)
-    image = jnp.pad(image, ((0, 0), (0, h - 2 * rows), (0, w - 2 * columns), (0, 0)))
-    transpose = jax.linear_transpose(lambda x: plan.shape.convolve(x, kernel), x)
-    return transpose(image)[0]
+    image = pairs.reshape(winner.shape[0], 2 * rows, 2 * columns, -1)
+    return jnp.pad(image, ((0, 0), (0, h - 2 * rows), (0, w - 2 * columns), (0, 0)))
