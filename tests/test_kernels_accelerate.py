@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from cnnflow.config import ModelConfig
 from cnnflow.kernels import accelerate, enable_compilation_cache, keep_freed_memory, restore
+from cnnflow.models.catalog import build
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the fast operations are JAX's")
 
@@ -83,6 +85,14 @@ def test_a_convolution_without_a_bias_is_fused_too():
     accelerate(model)
     assert str(jax.make_jaxpr(lambda x: model(x))(images(4))).count("name=convolve_and_pool") == 1
     np.testing.assert_allclose(model.predict(images(4), verbose=0), want, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "poolings"), [("basic_cnn", 2), ("comparison_cnn", 1), ("speed_net", 3)])
+def test_the_networks_of_the_catalog_are_fused(name, poolings):
+    model = build(ModelConfig(name), (28, 28, 1), 10, seed=0)
+    accelerate(model)
+    program = str(jax.make_jaxpr(lambda x: model(x))(np.zeros((2, 28, 28, 1), np.uint8)))
+    assert program.count("name=convolve_and_pool") == poolings
 
 
 def test_restore_leaves_no_trace():

@@ -40,11 +40,8 @@ def accelerate(model: Any) -> int:
     from cnnflow.kernels import layers
 
     keep_freed_memory()
-    found = [fast for layer in _walk(model) if (fast := layers.replacement(layer)) is not None]
-    layers.pair(
-        [fast for fast in found if isinstance(fast, layers.FastConvolution)],
-        [fast for fast in found if isinstance(fast, layers.FastMaxPooling)],
-    )
+    handoff = layers.Handoff()
+    found = [fast for layer in _walk(model) if (fast := layers.replacement(layer, handoff)) is not None]
     for fast in found:
         fast.layer.call = fast
     _trace_anew(model)

@@ -22,9 +22,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from cnnflow.errors import OptionError
-from cnnflow.kernels import shifted
 from cnnflow.kernels.depthwise import depthwise_convolution
-from cnnflow.kernels.direct import direct_convolution, few_taps
+from cnnflow.kernels.direct import direct_convolution
 from cnnflow.kernels.fused import FusedPlan, convolve_and_pool
 from cnnflow.kernels.geometry import Geometry, Padding, geometry
 from cnnflow.kernels.pointwise import pointwise_convolution
@@ -87,17 +86,16 @@ def convolution_and_max_pool(
     """
     _check(x, kernel, 1)
     shape = geometry(x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
-    if not fusable(shape, x.shape[0], kernel.shape):
-        raise OptionError(f"a kernel of {kernel.shape} over {x.shape}; its pooling is not fused: pool by itself")
+    if not fusable(shape):
+        raise OptionError(f"a kernel of {kernel.shape} over {x.shape}; its output is too small to be pooled")
     plan = FusedPlan(shape, rectify, _suits_winograd(shape, x.shape[0], kernel.shape))
     wide = _wide(x)
     return convolve_and_pool(plan, x.astype(wide), kernel.astype(wide), bias.astype(wide)).astype(x.dtype)
 
 
-def fusable(shape: Geometry, batch: int, kernel: tuple[int, ...]) -> bool:
-    """Whether `convolution_and_max_pool` knows this convolution."""
-    few = shape.dilation == (1, 1) and few_taps(kernel)
-    return min(shape.output) >= 2 and (few or shifted.suits(shape) or _suits_winograd(shape, batch, kernel))
+def fusable(shape: Geometry) -> bool:
+    """Whether there is a whole window to pool after this convolution."""
+    return min(shape.output) >= 2
 
 
 def _way(shape: Geometry, batch: int, kernel: tuple[int, ...], groups: int) -> Any:

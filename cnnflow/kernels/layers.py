@@ -5,7 +5,7 @@ Each object knows its layer and nothing that is traced, so that a copied layer g
 
 import weakref
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -21,22 +21,22 @@ FUSED_ACTIVATIONS = {keras.activations.relu: True, keras.activations.linear: Fal
 
 @dataclass
 class Handoff:
-    """Tells a pooling layer what the convolution before it computed its input from.
+    """Tells a pooling layer what the convolution before it computed its input from; one for all layers of a model.
 
     The convolution's own output is computed as well, for whoever else reads it; the compiler drops it where nobody
-    does. Holds one output, weakly, and its source no longer than that lives.
+    does. Holds the last output offered, weakly, and its source no longer than that lives.
     """
 
     _output: Any = None
-    _source: Any = None
+    _source: "Source | None" = None
 
-    def offer(self, output: Any, source: tuple[Any, Any, Any]) -> None:
+    def offer(self, output: Any, source: "Source") -> None:
         # Only while tracing: outside of it nothing drops the work that is done twice.
         if isinstance(output, jax.core.Tracer):
             self._output = weakref.ref(output, lambda _: self._clear())
             self._source = source
 
-    def take(self, output: Any) -> tuple[Any, Any, Any] | None:
+    def take(self, output: Any) -> "Source | None":
         """The source of `output`, if it was the last one offered."""
         source = self._source if self._output is not None and self._output() is output else None
         self._clear()
@@ -50,11 +50,22 @@ class Handoff:
         return copied
 
 
+@dataclass(frozen=True)
+class Source:
+    """A convolution layer and the three arrays that its output was computed from."""
+
+    layer: Any
+    inputs: Any
+    kernel: Any
+    bias: Any
+
+
 @dataclass
 class FastLayer(ABC):
     """A layer's replaced `call`."""
 
     layer: Any
+    handoff: Handoff
 
     @abstractmethod
     def __call__(self, inputs: Any) -> Any:
@@ -65,15 +76,14 @@ class FastLayer(ABC):
 class FastConvolution(FastLayer):
     """keras.layers.Conv2D."""
 
-    handoff: Handoff | None = None
-
     def __call__(self, inputs: Any) -> Any:
         layer = self.layer
         kernel, bias = tensor(layer.kernel), tensor(layer.bias)
         outputs = convolution(inputs, kernel, groups=layer.groups, **windows(layer))
         outputs = finish(layer, outputs, bias)
-        if self.handoff is not None:
-            self.handoff.offer(outputs, (inputs, kernel, jnp.zeros(layer.filters) if bias is None else bias))
+        if layer.groups == 1 and layer.activation in FUSED_ACTIVATIONS:
+            shift = jnp.zeros(layer.filters) if bias is None else bias
+            self.handoff.offer(outputs, Source(layer, inputs, kernel, shift))
         return outputs
 
 
@@ -90,24 +100,25 @@ class FastDepthwiseConvolution(FastLayer):
 
 @dataclass
 class FastMaxPooling(FastLayer):
-    """keras.layers.MaxPooling2D; `source` is the convolution whose output it pools, where the two can be fused."""
-
-    source: Any = None
-    handoff: Handoff = field(default_factory=Handoff)
+    """keras.layers.MaxPooling2D, fused with the convolution before it where that can be."""
 
     def __call__(self, inputs: Any) -> Any:
         layer = self.layer
-        found = self.handoff.take(inputs)
-        if found is not None and self._fits(found[0], found[1]):
-            rectify = FUSED_ACTIVATIONS[self.source.activation]
-            return convolution_and_max_pool(*found, rectify=rectify, **windows(self.source))
+        source = self.handoff.take(inputs)
+        if source is not None and self._fits(source):
+            rectify = FUSED_ACTIVATIONS[source.layer.activation]
+            arrays = source.inputs, source.kernel, source.bias
+            return convolution_and_max_pool(*arrays, rectify=rectify, **windows(source.layer))
         return max_pool(inputs, layer.pool_size, layer.strides, layer.padding)
 
-    def _fits(self, x: Any, kernel: Any) -> bool:
-        window = windows(self.source)
-        shape = geometry(x.shape[1:3], kernel.shape[:2], window["strides"], window["padding"], window["dilation"])
-        odd = any(size % 2 for size in shape.output)
-        return fusable(shape, x.shape[0], kernel.shape) and not (odd and self.layer.padding == "same")
+    def _fits(self, source: Source) -> bool:
+        if not tuple(self.layer.pool_size) == tuple(self.layer.strides) == (2, 2):
+            return False
+        window = windows(source.layer)
+        size = source.inputs.shape[1:3], source.kernel.shape[:2]
+        shape = geometry(*size, window["strides"], window["padding"], window["dilation"])
+        odd = any(side % 2 for side in shape.output)
+        return fusable(shape) and not (odd and self.layer.padding == "same")
 
 
 @dataclass
@@ -136,35 +147,16 @@ def finish(layer: Any, outputs: Any, bias: Any) -> Any:
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
-def replacement(layer: Any) -> FastLayer | None:
+def replacement(layer: Any, handoff: Handoff) -> FastLayer | None:
     """What to put in the place of the layer's `call`; None: leave the layer alone."""
     if getattr(layer, "data_format", None) != "channels_last" or getattr(layer, "quantization_mode", None):
         return None
     # Exactly these classes: a subclass may compute something else.
     kind = type(layer)
     if kind is keras.layers.Conv2D:
-        return FastConvolution(layer)
+        return FastConvolution(layer, handoff)
     if kind is keras.layers.DepthwiseConv2D and layer.depth_multiplier == 1:
-        return FastDepthwiseConvolution(layer)
+        return FastDepthwiseConvolution(layer, handoff)
     if kind is keras.layers.MaxPooling2D:
-        return FastMaxPooling(layer)
-    return FastAveragePooling(layer) if kind is keras.layers.AveragePooling2D else None
-
-
-def pair(convolutions: list[FastConvolution], poolings: list[FastMaxPooling]) -> None:
-    """Let each 2x2 pooling know the convolution that it follows directly."""
-    by_output = {id(output): fast for fast in convolutions if (output := _tensor(fast.layer, "output")) is not None}
-    for pooling in poolings:
-        fast = by_output.get(id(_tensor(pooling.layer, "input")))
-        layer = pooling.layer
-        tiling = tuple(layer.pool_size) == tuple(layer.strides) == (2, 2)
-        if fast is not None and tiling and fast.layer.groups == 1 and fast.layer.activation in FUSED_ACTIVATIONS:
-            fast.handoff, pooling.source = pooling.handoff, fast.layer
-
-
-def _tensor(layer: Any, name: str) -> Any:
-    """The layer's symbolic input or output; None where it was not built in a graph, or has several."""
-    try:
-        return getattr(layer, name)
-    except (AttributeError, ValueError):
-        return None
+        return FastMaxPooling(layer, handoff)
+    return FastAveragePooling(layer, handoff) if kind is keras.layers.AveragePooling2D else None
