@@ -92,7 +92,7 @@ def minimums(session: nox.Session) -> None:
         for requirement in nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
     ]
     install_wheel(session, *TEST_PACKAGES, *lowest)
-    session.run("pytest", "-m", FAST, *session.posargs)
+    session.run("pytest", *IN_TWO, "-m", FAST, *session.posargs)
 
 
 @nox.session

@@ -44,10 +44,14 @@ def test_the_second_stage_is_slower_and_the_history_is_one() -> None:
     assert fine_tuning(recipe).augment == "none"
     assert fine_tuning(replace(recipe, augment="light")).augment == "light"
     assert fine_tuning(replace(recipe, fine_tune_augment="strong")).augment == "strong"
-    first = TrainingState(epoch=1, history=({"epoch": 1, "val_loss": 0.5},), best_loss=0.5, best_epoch=0, seconds=3.0)
-    second = TrainingState(epoch=1, history=({"epoch": 1, "val_loss": 0.4},), best_loss=0.4, best_epoch=0, seconds=2.0)
+    first = TrainingState(
+        epoch=1, history=({"epoch": 1, "val_loss": 0.5, "seconds": 3.0},), best_loss=0.5, best_epoch=0, seconds=3.0
+    )
+    second = TrainingState(
+        epoch=1, history=({"epoch": 1, "val_loss": 0.4, "seconds": 2.0},), best_loss=0.4, best_epoch=0, seconds=2.0
+    )
     both = joined(first, second)
-    assert [row["epoch"] for row in both.history] == [1, 2]
+    assert [(row["epoch"], row["seconds"]) for row in both.history] == [(1, 3.0), (2, 5.0)]
     assert (both.best_epoch, both.best_loss, both.seconds) == (1, 0.4, 5.0)
     assert joined(second, first).best_epoch == 0
 

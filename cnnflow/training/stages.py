@@ -101,10 +101,12 @@ def _train_head(
         time_limit=config.time_limit,
         snapshots=snapshots,
         checkpoint=None if checkpoint is None else lambda _: checkpoint(model),
-        on_event=on_event,
+        on_event=_after((), before_steps, on_event),
         **common,
     )
-    return replace(result, state=replace(result.state, seconds=result.state.seconds + before_steps))
+    history = _later(result.state.history, 0, before_steps)
+    seconds = result.state.seconds + before_steps
+    return replace(result, state=replace(result.state, seconds=seconds, history=history))
 
 
 def _as_features(model: keras.Model, images: ImageSet, on_event: OnEvent) -> ImageSet:
@@ -136,7 +138,7 @@ def _fine_tune(
         time_limit=None if config.time_limit is None else max(1e-3, config.time_limit - first.state.seconds),
         snapshots=None if snapshots is None else replace(snapshots, folder=snapshots.folder / "fine-tune"),
         checkpoint=checkpoint if first.state.best_epoch < 0 else None,
-        on_event=_after(first.state.history, on_event),
+        on_event=_after(first.state.history, first.state.seconds, on_event),
         **common,
     )
     worse = second.state.best_loss > first.state.best_loss
@@ -166,7 +168,7 @@ def joined(first: TrainingState, second: TrainingState) -> TrainingState:
     return dataclasses.replace(
         second,
         epoch=epochs + second.epoch,
-        history=(*first.history, *_renumbered(second.history, epochs)),
+        history=(*first.history, *_later(second.history, epochs, first.seconds)),
         best_loss=min(first.best_loss, second.best_loss),
         best_epoch=epochs + second.best_epoch if best_is_second else first.best_epoch,
         seconds=first.seconds + second.seconds,
@@ -175,17 +177,18 @@ def joined(first: TrainingState, second: TrainingState) -> TrainingState:
     )
 
 
-def _after(history: tuple[Row, ...], on_event: OnEvent) -> OnEvent:
-    """`on_event` whose epochs come after those of `history`."""
+def _after(history: tuple[Row, ...], seconds: float, on_event: OnEvent) -> OnEvent:
+    """`on_event` whose epochs come after those of `history`, which took so many seconds."""
 
     def told(event: Event) -> None:
         if isinstance(event, EpochDone):
-            rows = (*history, *_renumbered(event.history, len(history)))
+            rows = (*history, *_later(event.history, len(history), seconds))
             event = EpochDone(event.epochs + len(history), rows)
         on_event(event)
 
     return told
 
 
-def _renumbered(rows: tuple[Row, ...], before: int) -> tuple[Row, ...]:
-    return tuple({**row, "epoch": row["epoch"] + before} for row in rows)
+def _later(rows: tuple[Row, ...], epochs: int, seconds: float) -> tuple[Row, ...]:
+    """`rows` of a stage that began after so many epochs and seconds."""
+    return tuple({**row, "epoch": row["epoch"] + epochs, "seconds": row["seconds"] + seconds} for row in rows)
