@@ -4,7 +4,8 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "build", "tests", "examples", "backends"]
+# Under ten minutes on two cores; CI runs the examples after them.
+nox.options.sessions = ["lint", "types", "build", "tests", "backends"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
 
