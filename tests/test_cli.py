@@ -21,7 +21,6 @@ import typer
 from cnnflow.cli import models
 from cnnflow.cli.main import app, run
 
-RUN = "from cnnflow.cli.main import run; run()"
 # Nothing of these may be loaded before a command needs it: each takes from a fifth of a second to several.
 HEAVY = ("keras", "jax", "jaxlib", "torch", "tensorflow", "tensorflow_datasets", "matplotlib", "sklearn", "scipy")
 SMALL = ("--preset", "tutorial", "--limit", "64", "--batch-size", "32")
@@ -32,7 +31,8 @@ Run = Callable[..., Done]
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", RUN, *words]
+    # -P: the installed package, and not the folder that the tests are started in.
+    return [sys.executable, "-P", "-m", "cnnflow", *words]
 
 
 def environment(**changes: str) -> dict[str, str]:

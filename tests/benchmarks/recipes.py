@@ -63,10 +63,9 @@ class Curve:
 
 def fit(preset: str, words: Sequence[str], seed: int, runs: Path) -> tuple[Curve, Path]:
     """`cnnflow fit` in a process of its own; its curve and its run folder."""
-    command = "import sys; from cnnflow.cli.main import run; sys.argv[0] = 'cnnflow'; run()"
     options = ["--preset", preset, "--seed", str(seed), "--runs", str(runs), "--json"]
     done = subprocess.run(
-        [sys.executable, "-c", command, "fit", *words, *options], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-P", "-m", "cnnflow", "fit", *words, *options], stdout=subprocess.PIPE, text=True, check=True
     )
     metrics = json.loads(done.stdout)
     folder = Path(metrics["run"])
