@@ -211,6 +211,14 @@ def start(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
     return keras_peer(peer, network, batch)
 
 
+def multiply_adds_of(network: str) -> int:
+    import _train_networks
+
+    from cnnflow.models.cost import multiply_adds
+
+    return multiply_adds(_train_networks.build(network))
+
+
 def answer(content: dict[str, float]) -> None:
     print(json.dumps(content), flush=True)
 
@@ -221,7 +229,8 @@ def main() -> None:
     train, predict, weights = start(peer, network, batch)
     ready = time.perf_counter()
     train(1)
-    answer({"build": ready - begin, "first_step": time.perf_counter() - ready, "weights": weights})
+    said = {"build": ready - begin, "first_step": time.perf_counter() - ready, "weights": weights}
+    answer(said | ({"multiply_adds": multiply_adds_of(network)} if peer == "cnnflow" else {}))
     work = {"train": train, "predict": predict}
     for line in sys.stdin:
         word, _, count = line.strip().partition(" ")

@@ -15,8 +15,11 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 WORKER = Path(__file__).with_name("_train_worker.py")
 CASES = (
@@ -60,6 +63,7 @@ class Peer:
     process: "subprocess.Popen[str]"
     first_step: float = 0.0
     weights: int = 0
+    multiply_adds: int = 0
     steps: int = 1
     train: list[float] = field(default_factory=list)
     predict: list[float] = field(default_factory=list)
@@ -92,6 +96,7 @@ def start(name: str, network: str, batch: int) -> Peer | None:
         return None
     peer.first_step = ready["build"] + ready["first_step"]
     peer.weights = int(ready["weights"])
+    peer.multiply_adds = int(ready.get("multiply_adds", 0))
     return peer
 
 
@@ -122,6 +127,24 @@ def ratio(of: list[float], to: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(of, to, strict=True))
 
 
+def matrix_product() -> float:
+    """GFLOP/s of a large float32 matrix product here."""
+    a = np.ones((2048, 2048), np.float32)
+    a @ a
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - begin)
+    return float(2 * 2048**3 / statistics.median(seconds) / 1e9)
+
+
+def work_done(ours: Peer) -> str:
+    """How much of the machine is used: three passes (outputs and two gradients) of two operations a multiply-add."""
+    rate = 6 * ours.multiply_adds * statistics.median(ours.train) / 1e9
+    return f"cnnflow does {rate:.0f} GFLOP/s by the direct count; a plain matrix product reaches {matrix_product():.0f}"
+
+
 def table(case: str, peers: list[Peer]) -> None:
     ours = next((peer for peer in peers if peer.name == OURS), peers[0])
     print(
@@ -134,6 +157,8 @@ def table(case: str, peers: list[Peer]) -> None:
             f" {statistics.median(peer.predict):9.0f} {peer.first_step:9.1f} s {peer.peak_mb:8.0f}",
             flush=True,
         )
+    if ours.multiply_adds:
+        print(work_done(ours), flush=True)
 
 
 def main() -> None:
