@@ -78,13 +78,14 @@ def fast(dataset: Dataset) -> Choice:
     reasons = [f"{'one sigmoid unit' if look.classes == 2 else 'softmax'}: there are {look.classes} classes"]
     why = f"{look.images:,} images" if look.few else f"{look.images:,} {'grey' if grey else 'colour'} images"
     reasons.append(f"{epochs} epochs, batches of {32 if look.few else 128}: {why} to train on")
-    # Six epochs of Fashion-MNIST end at 94.5% of the validation images without augmentation, at 93.6% with it.
+    # Six epochs of Fashion-MNIST end at 94.5% of the validation images without augmentation, at 93.6% with it. A
+    # network that saw no mirrored picture is not shown any later: 94.6% alone, 94.4% with the mirror image.
     augment = "light" if look.few or not grey else "none"
     if augment == "light":
         reasons.append(f"augmentation light, {'mirrored too' if dataset.mirror else 'never mirrored'}")
     reasons += look.imbalance
     base = _FEW if look.few else _MANY
-    recipe = replace(base, epochs=epochs, augment=augment, class_weights=bool(look.imbalance))
+    recipe = replace(base, epochs=epochs, augment=augment, tta=augment != "none", class_weights=bool(look.imbalance))
     return Choice(ModelConfig("speed_net"), recipe, tuple(reasons))
 
 

@@ -10,9 +10,9 @@ from cnnflow.models.catalog import MODELS
 from cnnflow.presets import PRESETS, find_preset
 
 
-def _dataset(counts: list[int], side: int) -> Dataset:
+def _dataset(counts: list[int], side: int, channels: int = 3) -> Dataset:
     labels = np.repeat(np.arange(len(counts)), counts)
-    images = np.zeros((len(labels), side, side, 3), np.uint8)
+    images = np.zeros((len(labels), side, side, channels), np.uint8)
     names = tuple(f"class {k}" for k in range(len(counts)))
     return Dataset("x", ImageSet(images, labels, names, [""] * len(labels)))
 
@@ -45,6 +45,9 @@ def test_the_fast_choice_follows_the_pictures() -> None:
     assert not many.recipe.class_weights
     assert (many.recipe.epochs, many.recipe.optimizer) == (14, "sgd")
     assert "softmax: there are 3 classes" in many.reasons
+    grey = find_preset("fast").choose(_dataset([5000, 5000, 5000], 28, channels=1))
+    assert (grey.recipe.augment, grey.recipe.tta) == ("none", False), "never trained on mirrored pictures"
+    assert (many.recipe.augment, many.recipe.tta) == ("light", True)
 
 
 def test_the_best_choice_tunes_a_backbone_on_few_photos_only() -> None:
