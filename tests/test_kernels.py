@@ -7,15 +7,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from jax import lax
 
 from cnnflow.errors import OptionError
+from cnnflow.kernels import onednn
 from cnnflow.kernels.convolution import convolution, convolution_and_max_pool
 from cnnflow.kernels.geometry import geometry
 from cnnflow.kernels.pooling import average_pool, max_pool
 
 LARGEST_ERROR = 1e-5
+# All tests here run for each way that this machine has.
+WAYS = ["onednn", "xla"] if onednn.available() else ["xla"]
+
+
+@pytest.fixture(autouse=True, params=WAYS)
+def way(request, monkeypatch):
+    if request.param == "xla":
+        monkeypatch.setattr(onednn, "available", lambda: False)
+    monkeypatch.setattr(onednn, "FEWEST_IMAGES", 1)
 
 
 def draw(*shape, seed=0):
@@ -140,7 +150,7 @@ def test_convolution_grid(channels, side, kernel, stride):
             check_convolution(batch, side, side, *channels, *windows, (1, 1), 1)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_convolution_of_any_shape(data):
     n, c, o = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 20), st.integers(1, 20)))

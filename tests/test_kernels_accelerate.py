@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from cnnflow.config import ModelConfig
-from cnnflow.kernels import accelerate, enable_compilation_cache, keep_freed_memory, restore
+from cnnflow.kernels import accelerate, enable_compilation_cache, keep_freed_memory, onednn, restore
 from cnnflow.models.catalog import build
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the fast operations are JAX's")
@@ -234,9 +234,23 @@ def test_the_compilation_cache_is_filled(tmp_path, monkeypatch):
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     folder = tmp_path / "compiled"
-    environment |= {"KERAS_BACKEND": "jax", "CNNFLOW_CACHE": str(tmp_path)}
+    environment |= {"KERAS_BACKEND": "jax", "CNNFLOW_CACHE": str(tmp_path), "CNNFLOW_KERNELS": "off"}
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env=environment)
     assert any(folder.iterdir())
+
+
+def test_no_compilation_cache_where_programs_cannot_be_kept(monkeypatch):
+    monkeypatch.setattr(onednn, "available", lambda: True)
+    assert enable_compilation_cache() is None
+
+
+def test_a_compilation_cache_of_the_user_keeps_onednn_out(tmp_path):
+    assert not jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    try:
+        assert not onednn.available()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", None)
 
 
 def test_the_compilation_cache_can_be_switched_off(monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from cnnflow.data.cache import cache_folder
+from cnnflow.kernels.accelerate import available
 
 SWITCH = "CNNFLOW_COMPILATION_CACHE"
 # A step of a small network compiles in 2 to 20 seconds; what is faster than this is not worth a file.
@@ -19,7 +20,8 @@ def enable_compilation_cache(folder: Path | None = None) -> Path | None:
     A folder that JAX was already given (`JAX_COMPILATION_CACHE_DIR`, or `jax_compilation_cache_dir` in its
     configuration) stays. JAX keys the files by program, versions, flags and processor, and removes the least recently
     used ones above 512 MB. Does nothing, and gives None, where Keras runs on another backend, with
-    CNNFLOW_COMPILATION_CACHE=off, and where the folder cannot be made.
+    CNNFLOW_COMPILATION_CACHE=off, where the folder cannot be made, and where the fast operations are oneDNN's: those
+    cannot be kept on the disk, and compile in a second or two.
 
     Example:
         >>> enable_compilation_cache()  # doctest: +SKIP
@@ -29,8 +31,12 @@ def enable_compilation_cache(folder: Path | None = None) -> Path | None:
         return None
     import jax
 
+    from cnnflow.kernels import onednn
+
     if jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)
+    if available() and onednn.available():
+        return None
     folder = folder or cache_folder() / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from cnnflow.errors import OptionError
+from cnnflow.kernels import onednn
 from cnnflow.kernels.depthwise import depthwise_convolution
 from cnnflow.kernels.direct import direct_convolution
 from cnnflow.kernels.fused import FusedPlan, convolve_and_pool
@@ -66,7 +67,7 @@ def convolution(
     _check(x, kernel, groups)
     shape = geometry(x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
     wide, wide_kernel = x.astype(_wide(x)), kernel.astype(_wide(x))
-    return _way(shape, x.shape[0], kernel.shape, groups)(wide, wide_kernel).astype(x.dtype)
+    return _way(shape, wide, wide_kernel, groups)(wide, wide_kernel).astype(x.dtype)
 
 
 def convolution_and_max_pool(
@@ -88,9 +89,12 @@ def convolution_and_max_pool(
     shape = geometry(x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
     if not fusable(shape):
         raise OptionError(f"a kernel of {kernel.shape} over {x.shape}; its output is too small to be pooled")
-    plan = FusedPlan(shape, rectify, _suits_winograd(shape, x.shape[0], kernel.shape))
-    wide = _wide(x)
-    return convolve_and_pool(plan, x.astype(wide), kernel.astype(wide), bias.astype(wide)).astype(x.dtype)
+    wide, wide_kernel, wide_bias = (array.astype(_wide(x)) for array in (x, kernel, bias))
+    if onednn.available() and onednn.suits(wide, wide_kernel):
+        plan = FusedPlan(shape, rectify, "onednn")
+    else:
+        plan = FusedPlan(shape, rectify, "winograd" if _suits_winograd(shape, x.shape[0], kernel.shape) else "direct")
+    return convolve_and_pool(plan, wide, wide_kernel, wide_bias).astype(x.dtype)
 
 
 def fusable(shape: Geometry) -> bool:
@@ -98,13 +102,15 @@ def fusable(shape: Geometry) -> bool:
     return min(shape.output) >= 2
 
 
-def _way(shape: Geometry, batch: int, kernel: tuple[int, ...], groups: int) -> Any:
-    kh, kw, c, o = kernel
+def _way(shape: Geometry, x: Any, kernel: Any, groups: int) -> Any:
+    kh, kw, c, o = kernel.shape
+    if (kh, kw) != (1, 1) and onednn.available() and onednn.suits(x, kernel):
+        return partial(onednn.onednn_convolution, shape, groups)
     if groups > 1:
         return _grouped(shape, groups) if (c, o) == (1, groups) else partial(shape.convolve, groups=groups)
     if (kh, kw) == (1, 1):
         return partial(pointwise_convolution, shape)
-    if _suits_winograd(shape, batch, kernel):
+    if _suits_winograd(shape, x.shape[0], kernel.shape):
         return partial(winograd_convolution, shape)
     return partial(direct_convolution, shape)
 

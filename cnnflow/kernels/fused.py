@@ -1,29 +1,30 @@
 """A convolution, its bias, a rectifier and a tiling 2x2 max pooling as one operation.
 
-Where nothing is learned, XLA does all four on all cores without writing out what is between them, the largest arrays of
-a small network: 52 MB for 32 images of 80x80 and 64 filters. It does so only for its own operations, so that these are
-what it is given. Where gradients are wanted, too, its way with them is the slow one; then there are two:
+Adding a bias and rectifying keep the order of numbers, so that they come after the pooling, on a quarter of the
+elements. Kept for the gradient are the pooled image and, one byte for each of its elements, which place in the window
+won; not the convolution's outputs, the largest arrays of a small network: 52 MB for 32 images of 80x80 and 64 filters.
 
-- by Winograd's tiles, one chunk of images at a time, as four phases (one for each place in the pooling window), whose
-  maximum is the pooled image. Kept for the gradient are the pooled image and, one byte for each of its elements, which
-  place won. Adding a bias and rectifying keep the order of numbers, so that they come after the pooling, on a quarter
-  of the elements;
-- else one after the other, each with the gradient of this package (level with phases at 28x28x32 -> 64, and simpler).
+The convolution is oneDNN's where that may be called. Elsewhere there are three ways:
+
+- where nothing is learned, XLA does all four on all cores without writing out what is between them, if given its own
+  operations;
+- learned by Winograd's tiles, one chunk of images at a time, as four phases (one for each place in the pooling window),
+  whose maximum is the pooled image;
+- else `direct`.
 """
 
 import dataclasses
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnflow.kernels import winograd
+from cnnflow.kernels import direct, onednn, winograd
 from cnnflow.kernels.chunks import map_chunks, sum_chunks
-from cnnflow.kernels.direct import direct_convolution
-from cnnflow.kernels.geometry import Geometry
-from cnnflow.kernels.pooling import max_pool
+from cnnflow.kernels.geometry import Geometry, geometry
+from cnnflow.kernels.pooling import give_to_winner, max_pool_and_winner
 from cnnflow.kernels.tiled import tile_chunk
 
 WINDOW = (2, 2)
@@ -31,20 +32,24 @@ WINDOW = (2, 2)
 
 @dataclasses.dataclass(frozen=True)
 class FusedPlan:
-    """The convolution's geometry, whether a rectifier follows, and whether it is learned by Winograd's tiles."""
+    """The convolution's geometry, whether a rectifier follows, and the way of the convolution."""
 
     shape: Geometry
     rectify: bool
-    tiled: bool
+    way: Literal["onednn", "winograd", "direct"]
+
+    @property
+    def pooling(self) -> Geometry:
+        """The pooling's windows over the convolution's outputs."""
+        return geometry(self.shape.output, WINDOW, WINDOW, "valid")
 
     @property
     def tiles(self) -> Geometry:
         """The Winograd tiles; one for each pooling window."""
-        rows, columns = self.shape.output
-        return Geometry(self.shape.input, (4, 4), (2, 2), (1, 1), self.shape.padding, (rows // 2, columns // 2))
+        return Geometry(self.shape.input, (4, 4), (2, 2), (1, 1), self.shape.padding, self.pooling.output)
 
     def chunk(self, batch: int, kernel: Any) -> int:
-        """How many images at a time."""
+        """How many images at a time, by Winograd's tiles."""
         return tile_chunk(self.tiles, batch, sum(kernel.shape[2:]))
 
     def finish(self, values: Any, bias: Any) -> Any:
@@ -56,27 +61,43 @@ class FusedPlan:
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve_and_pool(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> Any:
     """float32 [n, h, w, c], [kh, kw, c, o] and [o] -> [n, h' // 2, w' // 2, o] of the convolution's h' and w'."""
+    if plan.way == "onednn":
+        best, _ = max_pool_and_winner(plan.pooling, onednn.onednn_convolution(plan.shape, 1, x, kernel))
+        return plan.finish(best, bias)
     values = plan.finish(plan.shape.convolve(x, kernel), bias)
     return lax.reduce_window(values, -jnp.inf, lax.max, (1, *WINDOW, 1), (1, *WINDOW, 1), "VALID")
 
 
-def _forward(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> tuple[Any, Any]:
-    return _tiled_forward(plan, x, kernel, bias) if plan.tiled else jax.vjp(partial(_apart, plan), x, kernel, bias)
+def _forward(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> tuple[Any, tuple[Any, ...]]:
+    if plan.way == "onednn":
+        best, winner = max_pool_and_winner(plan.pooling, onednn.onednn_convolution(plan.shape, 1, x, kernel))
+    elif plan.way == "direct":
+        best, winner = max_pool_and_winner(plan.pooling, direct.direct_convolution(plan.shape, x, kernel))
+    else:
+        best, winner = _tiled_forward(plan, x, kernel)
+    pooled = plan.finish(best, bias)
+    return pooled, (x, kernel, pooled, winner)
 
 
-def _backward(plan: FusedPlan, saved: Any, gradient: Any) -> tuple[Any, Any, Any]:
-    dx, dk, db = _tiled_backward(plan, saved, gradient) if plan.tiled else saved(gradient)
-    return dx, dk, db
+def _backward(plan: FusedPlan, saved: tuple[Any, ...], gradient: Any) -> tuple[Any, Any, Any]:
+    x, kernel, pooled, winner = saved
+    if plan.rectify:
+        gradient = jnp.where(pooled > 0, gradient, 0)
+    db = gradient.sum((0, 1, 2))
+    if plan.way == "winograd":
+        return *_tiled_backward(plan, x, kernel, winner, gradient), db
+    outputs = give_to_winner(plan.pooling, winner, gradient)
+    if plan.way == "onednn":
+        dx = onednn.image_gradient(plan.shape, 1, kernel, outputs)
+        return dx, onednn.kernel_gradient(plan.shape, 1, x, kernel, outputs), db
+    dx = direct.image_gradient(plan.shape, x, kernel, outputs)
+    return dx, direct.kernel_gradient(plan.shape, x, kernel, outputs), db
 
 
 convolve_and_pool.defvjp(_forward, _backward)
 
 
-def _apart(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> Any:
-    return max_pool(plan.finish(direct_convolution(plan.shape, x, kernel), bias), WINDOW, WINDOW)
-
-
-def _tiled_forward(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> tuple[Any, tuple[Any, ...]]:
+def _tiled_forward(plan: FusedPlan, x: Any, kernel: Any) -> tuple[Any, Any]:
     u = winograd.transform_kernel(kernel)
 
     def images(x: Any) -> tuple[Any, Any]:
@@ -88,14 +109,10 @@ def _tiled_forward(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> tuple[Any
         return best, winner
 
     best, winner = map_chunks(images, plan.chunk(x.shape[0], kernel), x)
-    pooled = plan.finish(best, bias)
-    return pooled, (x, kernel, pooled, winner)
+    return best, winner
 
 
-def _tiled_backward(plan: FusedPlan, saved: tuple[Any, ...], gradient: Any) -> tuple[Any, Any, Any]:
-    x, kernel, pooled, winner = saved
-    if plan.rectify:
-        gradient = jnp.where(pooled > 0, gradient, 0)
+def _tiled_backward(plan: FusedPlan, x: Any, kernel: Any, winner: Any, gradient: Any) -> tuple[Any, Any]:
     u, tiles = winograd.transform_kernel(kernel), plan.tiles
 
     def images(x: Any, winner: Any, gradient: Any) -> tuple[Any, Any]:
@@ -104,4 +121,4 @@ def _tiled_backward(plan: FusedPlan, saved: tuple[Any, ...], gradient: Any) -> t
         return du, tiles.crop(dx)
 
     du, dx = sum_chunks(images, plan.chunk(x.shape[0], kernel), x, winner, gradient)
-    return dx, winograd.kernel_gradient(du), gradient.sum((0, 1, 2))
+    return dx, winograd.kernel_gradient(du)

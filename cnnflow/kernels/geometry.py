@@ -50,14 +50,20 @@ class Geometry:
         output, strides, reach = self.output, self.strides, self.reach
         return (output[0] - 1) * strides[0] + reach[0], (output[1] - 1) * strides[1] + reach[1]
 
+    @property
+    def edges(self) -> tuple[Pair, Pair]:
+        """The padding that windows see, negative where none reaches the last rows or columns."""
+        (top, _), (left, _) = self.padding
+        return (top, self.span[0] - self.input[0] - top), (left, self.span[1] - self.input[1] - left)
+
     def pad(self, x: Any, fill: float = 0) -> Any:
         """[n, h, w, c] -> [n, *span, c]: padded, and cut where no window reaches the last rows or columns."""
-        return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *self._edges(), (0, 0, 0)))
+        return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((*edge, 0) for edge in self.edges), (0, 0, 0)))
 
     def crop(self, x: Any) -> Any:
         """The transpose of `pad`: [n, *span, c] -> [n, h, w, c]."""
-        edges = [(-low, -high, 0) for low, high, _ in self._edges()]
-        if not any(low or high for low, high, _ in edges):
+        edges = [(-low, -high, 0) for low, high in self.edges]
+        if self.edges == ((0, 0), (0, 0)):
             return x
         return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
 
@@ -99,9 +105,6 @@ class Geometry:
         taps = first[:, None] + self.dilation[axis] * np.arange(self.kernel[axis])
         return ((taps >= 0) & (taps < self.input[axis])).sum(axis=1).astype(np.float64)
 
-    def _edges(self) -> list[tuple[int, int, int]]:
-        lows = [low for low, _ in self.padding]
-        return [(low, span - size - low, 0) for low, span, size in zip(lows, self.span, self.input, strict=True)]
 
 
 def geometry(

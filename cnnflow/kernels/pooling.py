@@ -81,7 +81,8 @@ def _max_pool(shape: Geometry, x: Array) -> Array:
     return best
 
 
-def _max_pool_forward(shape: Geometry, x: Array) -> tuple[Array, Array]:
+def max_pool_and_winner(shape: Geometry, x: Array) -> tuple[Array, Array]:
+    """The largest element of each window and which place in the window it has, both [n, h', w', c]."""
     values = _windows(shape, x, -jnp.inf)
     best, winner = values[0], jnp.zeros(values[0].shape, jnp.int32)
     for place, value in enumerate(values[1:], 1):
@@ -91,10 +92,14 @@ def _max_pool_forward(shape: Geometry, x: Array) -> tuple[Array, Array]:
 
 
 def _max_pool_backward(shape: Geometry, winner: Array, gradient: Array) -> tuple[Array]:
+    return (give_to_winner(shape, winner, gradient),)
+
+
+def give_to_winner(shape: Geometry, winner: Array, gradient: Array) -> Array:
+    """The gradient of each window's maximum, given to the element that it was: [n, h', w', c] -> [n, h, w, c]."""
     if shape.tiles:
-        return (_choose(shape, winner, gradient),)
-    parts = [jnp.where(winner == place, gradient, 0) for place in range(len(shape.places))]
-    return (_spread(shape, parts),)
+        return _choose(shape, winner, gradient)
+    return _spread(shape, [jnp.where(winner == place, gradient, 0) for place in range(len(shape.places))])
 
 
 def _choose(shape: Geometry, winner: Array, gradient: Array) -> Array:
@@ -106,7 +111,7 @@ def _choose(shape: Geometry, winner: Array, gradient: Array) -> Array:
     return shape.crop(jnp.where(won, gradient[:, :, None, :, None, :], 0).reshape(n, kh * h, kw * w, c))
 
 
-_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+_max_pool.defvjp(max_pool_and_winner, _max_pool_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
