@@ -70,7 +70,9 @@ def convolve_and_pool(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> Any:
 
 def _forward(plan: FusedPlan, x: Any, kernel: Any, bias: Any) -> tuple[Any, tuple[Any, ...]]:
     if plan.way == "onednn":
-        best, winner = max_pool_and_winner(plan.pooling, onednn.onednn_convolution(plan.shape, 1, x, kernel))
+        values = onednn.onednn_convolution(plan.shape, 1, x, kernel)
+        _, winner = max_pool_and_winner(plan.pooling, values)
+        best = lax.reduce_window(values, -jnp.inf, lax.max, (1, *WINDOW, 1), (1, *WINDOW, 1), "VALID")
     elif plan.way == "direct":
         best, winner = max_pool_and_winner(plan.pooling, direct.direct_convolution(plan.shape, x, kernel))
     else:

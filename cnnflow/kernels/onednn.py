@@ -154,14 +154,19 @@ _kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
 def _call(
-    x: Any, kernel: Any, output: Sequence[int], filter_: dict[str, Any], window: dict[str, Any], groups: int = 1
+    x: Any,
+    kernel: Any,
+    output: Sequence[int],
+    filters: dict[str, Any],
+    window: dict[str, Any],
+    groups: int = 1,
 ) -> Any:
-    """XLA's custom call on images [n, h, w, c] and a kernel whose axes `filter_` names -> [n, h', w', o]."""
-    images = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
+    """XLA's custom call on images [n, h, w, c] and a kernel whose axes `filters` names -> [n, h', w', o]."""
+    images = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": (1, 2)}}
     settings = {
         "dims": 4,
         "input": images,
-        "kernel": {"dims": 4, "filter": filter_},
+        "kernel": filters,
         "output": images,
         "window": window,
         "feature_groups": groups,
@@ -178,7 +183,8 @@ def _call(
 
 def _filter(inputs: int, outputs: int, places: Pair) -> dict[str, Any]:
     """Which axes of a kernel are its input channels, its output channels and its places."""
-    return {"input_feature_dim": inputs, "output_feature_dim": outputs, "spatial_dims": places}
+    axes = {"input_feature_dim": inputs, "output_feature_dim": outputs, "spatial_dims": places}
+    return {"dims": 4, "filter": axes}
 
 
 def _window(size: Pair, padding: Sequence[Pair], strides: Pair, dilation: Pair) -> dict[str, Any]:
