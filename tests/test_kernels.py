@@ -134,7 +134,7 @@ def test_convolution(case):
 def test_convolution_in_chunks(case, images, monkeypatch):
     """A batch of 5 in chunks of 1 and of 2: the last chunk is not full."""
     for module in ("tiled", "direct", "depthwise"):
-        monkeypatch.setattr(f"cnnflow.kernels.{module}.chunk_images", lambda batch, bytes_per_image: images)
+        monkeypatch.setattr(f"cnnflow.kernels.{module}.chunk_images", lambda batch, *sizes: images)
     check_convolution(5, *case[1:])
 
 

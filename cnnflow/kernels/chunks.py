@@ -13,9 +13,9 @@ from jax import lax
 CHUNK_BYTES = 4 * 2**20
 
 
-def chunk_images(batch: int, bytes_per_image: int) -> int:
+def chunk_images(batch: int, bytes_per_image: int, chunk_bytes: int = CHUNK_BYTES) -> int:
     """How many images a chunk holds; the chunks of a batch are as equal as can be."""
-    most = max(1, min(batch, CHUNK_BYTES // max(1, bytes_per_image)))
+    most = max(1, min(batch, chunk_bytes // max(1, bytes_per_image)))
     return -(-batch // -(-batch // most))
 
 
