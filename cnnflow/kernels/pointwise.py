@@ -29,7 +29,7 @@ def _backward(shape: Geometry, saved: tuple[Any, Any], gradient: Any) -> tuple[A
     flat = gradient.reshape(-1, gradient.shape[3])
     dx = shape.crop(shape.unwindow(jnp.matmul(gradient, kernel[0, 0].T), 0, 0))
     fits = len(pixels) <= MOST_ONEDNN_PIXELS and onednn.available() and onednn.suits(pixels, flat)
-    product = onednn.transposed_product(pixels, flat) if fits else jnp.matmul(pixels.T, flat)
+    product = onednn.product(True, False, pixels, flat) if fits else jnp.matmul(pixels.T, flat)
     return dx, product.reshape(kernel.shape)
 
 
