@@ -63,11 +63,23 @@ def _is_fast(call: Any) -> bool:
 
 def available() -> bool:
     """Whether `accelerate` does anything here: Keras runs on JAX, JAX on a CPU, and CNNFLOW_KERNELS is not "off"."""
+    return engine() != "off"
+
+
+def engine() -> str:
+    """What computes the convolutions of accelerated models here: "oneDNN", "XLA" or, where there are none, "off".
+
+    The environment variable CNNFLOW_KERNELS=xla chooses "XLA" where oneDNN would be there.
+    """
     if os.environ.get(SWITCH, "").lower() == "off" or keras.backend.backend() != "jax":
-        return False
+        return "off"
     import jax
 
-    return bool(jax.default_backend() == "cpu")
+    if jax.default_backend() != "cpu":
+        return "off"
+    from cnnflow.kernels import onednn
+
+    return "oneDNN" if onednn.available() else "XLA"
 
 
 def _walk(model: Any) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from cnnflow.data.cache import cache_folder
-from cnnflow.kernels.accelerate import available
+from cnnflow.kernels.accelerate import engine
 
 SWITCH = "CNNFLOW_COMPILATION_CACHE"
 # A step of a small network compiles in 2 to 20 seconds; what is faster than this is not worth a file.
@@ -31,11 +31,9 @@ def enable_compilation_cache(folder: Path | None = None) -> Path | None:
         return None
     import jax
 
-    from cnnflow.kernels import onednn
-
     if jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)
-    if available() and onednn.available():
+    if engine() == "oneDNN":
         return None
     folder = folder or cache_folder() / "compiled"
     try:

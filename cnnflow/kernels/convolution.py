@@ -1,6 +1,8 @@
 """Convolution on a CPU: which way is taken for which shape, and why.
 
-Rates on 2 Zen 5 cores (AVX-512), where a large float32 matrix product reaches 410 GFLOP/s:
+Where oneDNN may be called (`onednn`), it is the way for all but 1x1 kernels: on 2 Zen 5 cores (AVX-512), where a large
+float32 matrix product reaches 490 GFLOP/s, outputs 340 to 540 and both gradients 250 to 520. Elsewhere (rates of a day
+on which that product reached 410):
 
 - XLA's own convolution, on all cores and with the gradient of the kernel as a matrix product of shifted copies
   (`direct`): outputs and gradient of the images 190 to 330, gradient of the kernel 150 to 220. The way for all that has
@@ -10,9 +12,10 @@ Rates on 2 Zen 5 cores (AVX-512), where a large float32 matrix product reaches 4
   280 to 390; at 32 -> 64 its outputs take 5.1 ms where XLA's take 1.9. Tiles that reach past the image are lost work:
   of a 3x3 map 44%, of 9x9 19%, and there `direct` is faster. It needs more tiles than channels: with fewer, reading
   the transformed kernel (16/9 of the kernel) is most of the work (4x4x512: half of XLA's rate).
-- Few taps (first layers, kh kw c up to 64): the gradient of the kernel by `im2col`, 3 times as fast as XLA's.
-- 1x1: one matrix product (`pointwise`). As many groups as channels: shifted multiply-adds (`depthwise`).
-- Other groups: XLA's own.
+- As many groups as channels: shifted multiply-adds (`depthwise`). Other groups: XLA's own.
+
+Everywhere: with few taps (first layers, kh kw c up to 64) the gradient of the kernel by `im2col`, 3 times as fast as
+XLA's and twice as oneDNN's; 1x1 as one matrix product (`pointwise`).
 """
 
 from collections.abc import Sequence

@@ -106,7 +106,6 @@ class Geometry:
         return ((taps >= 0) & (taps < self.input[axis])).sum(axis=1).astype(np.float64)
 
 
-
 def geometry(
     size: Sequence[int],
     kernel: Sequence[int],

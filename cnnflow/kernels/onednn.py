@@ -9,27 +9,27 @@ XLA itself calls it only under an experimental flag, and for forward convolution
   the outputs' gradient as a kernel [h', w', n, o] whose columns lie c apart. The result is [1, kh, kw c, o], and the
   inner loop of oneDNN runs over kw c rows of n numbers, long enough to keep its registers full.
 
-On 2 Zen 5 cores where a matrix product reaches 490 GFLOP/s, 14x14x64 -> 64 for 128 images: outputs 485, gradient of the
-images 473, of the kernel 370, where XLA's own way reaches 283, 222 and 188. Depthwise: 3 to 5 times the speed of shifted
-multiply-adds.
+On 2 Zen 5 cores where a matrix product reaches 490 GFLOP/s, 14x14x64 -> 64 for 128 images: outputs 485, gradient of
+the images 473, of the kernel 370, where XLA's own way reaches 283, 222 and 188. Depthwise outputs: 3 to 5 times the
+speed of shifted multiply-adds, the gradient of the kernel 1 to 1.7 times.
 
-The call's name and the fields of its settings are no public interface of XLA, and settings that oneDNN refuses end the
-process. So only the versions of jaxlib for which this was tested are trusted (`available`),
-and only arrays that oneDNN is known to take (`suits`). Programs with these calls cannot be kept in JAX's persistent cache; they compile fast.
-Their fields: xla/service/cpu/onednn_config.proto in https://github.com/openxla/xla.
+The call's names and the fields of its settings are no public interface of XLA, and settings that oneDNN refuses end the
+process. So only the versions of jaxlib for which this was tested are trusted (`available`), and only arrays that oneDNN
+is known to take (`suits`). Programs with these calls cannot be kept in JAX's persistent cache; they compile fast. The
+fields: xla/service/cpu/onednn_config.proto in https://github.com/openxla/xla.
 """
 
-import dataclasses
 import json
+import os
 import platform
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import version
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 
 from cnnflow.kernels import direct
 from cnnflow.kernels.geometry import Geometry, Pair
@@ -42,10 +42,17 @@ FEWEST_IMAGES = 8
 def available() -> bool:
     """Whether oneDNN may be called here: a tested jaxlib, on Linux on x86-64, no persistent compilation cache in use.
 
-    Storing a program with these calls in that cache is an error inside XLA.
+    Storing a program with these calls in that cache is an error inside XLA. Never with CNNFLOW_KERNELS=xla.
     """
-    known = jaxlib.__version__ in TESTED_JAXLIB and sys.platform == "linux" and platform.machine() == "x86_64"
-    return known and not jax.config.jax_compilation_cache_dir
+    if os.environ.get("CNNFLOW_KERNELS", "").lower() == "xla":
+        return False
+    return _is_built_in() and not jax.config.jax_compilation_cache_dir
+
+
+@cache
+def _is_built_in() -> bool:
+    linux = sys.platform == "linux" and platform.machine() == "x86_64"
+    return linux and version("jaxlib") in TESTED_JAXLIB
 
 
 def suits(x: Any, kernel: Any) -> bool:
@@ -84,8 +91,7 @@ def image_gradient(shape: Geometry, groups: int, kernel: Any, gradient: Any) -> 
     turned = turned.reshape(kh, kw, o // groups, groups * c)
     if shape.strides == (1, 1):
         edges = [
-            (reach - 1 - low, reach - 1 - high)
-            for reach, (low, high) in zip(shape.reach, shape.padding, strict=True)
+            (reach - 1 - low, reach - 1 - high) for reach, (low, high) in zip(shape.reach, shape.padding, strict=True)
         ]
         back = Geometry(shape.output, shape.kernel, (1, 1), shape.dilation, (edges[0], edges[1]), shape.input)
         return onednn_convolution(back, groups, gradient, turned)

@@ -14,6 +14,7 @@ import cnnflow
 from cnnflow.config import FitConfig, to_dict
 from cnnflow.errors import RunError
 from cnnflow.events import Caution, OnEvent
+from cnnflow.kernels import engine
 
 _PACKAGES = ("keras", "jax", "jaxlib", "torch", "tensorflow", "numpy", "pillow")
 # Another value of these makes another run, not another rounding of the same one.
@@ -33,7 +34,7 @@ def describe_machine() -> dict[str, str]:
         "system": platform.platform(),
         "floatx": keras.config.floatx(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
-        "CNNFLOW_KERNELS": os.environ.get("CNNFLOW_KERNELS", ""),
+        "kernels": engine(),
     }
 
 
