@@ -45,6 +45,16 @@ def _backward(shape: Geometry, saved: tuple[Any, Any], gradient: Any) -> tuple[A
 depthwise_convolution.defvjp(_forward, _backward)
 
 
+def kernel_gradient(shape: Geometry, x: Any, gradient: Any) -> Any:
+    """[n, h, w, c] and [n, h', w', c] -> [kh kw, c]."""
+
+    def images(x: Any, gradient: Any) -> tuple[Any, None]:
+        return _kernel_gradient(shape, x, gradient), None
+
+    total, _ = sum_chunks(images, _chunk(shape, x), x, gradient)
+    return total
+
+
 def _kernel_gradient(shape: Geometry, x: Any, gradient: Any) -> Any:
     """[n, h, w, c] and [n, h', w', c] -> [kh kw, c].
 

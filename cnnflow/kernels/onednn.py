@@ -31,12 +31,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnnflow.kernels import direct
+from cnnflow.kernels import depthwise, direct
 from cnnflow.kernels.geometry import Geometry, Pair
 
 TESTED_JAXLIB = ("0.10.2",)
 # Of a batch, which becomes the channels of the convolution that gives the gradient of the kernel.
 FEWEST_IMAGES = 8
+# Of an image, for the gradient of a depthwise kernel. Beyond, bringing the images into oneDNN's order costs more than is
+# won: MobileNetV2 at 96x96 trains at 190 images/s with all, 210 with those up to here, 185 with none.
+MOST_DEPTHWISE_PIXELS = 32 * 32
 
 
 def available() -> bool:
@@ -121,8 +124,10 @@ def _strided_image_gradient(shape: Geometry, groups: int, turned: Any, gradient:
 
 def kernel_gradient(shape: Geometry, groups: int, x: Any, kernel: Any, gradient: Any) -> Any:
     """The gradient of `kernel`, of which only the shape is used."""
-    if groups > 1 and kernel.shape[2:] == (1, groups) and shape.dilation == (1, 1):
-        return _depthwise_kernel_gradient(shape, x, gradient)
+    if groups > 1 and kernel.shape[2:] == (1, groups):
+        if shape.dilation == (1, 1) and x.shape[1] * x.shape[2] <= MOST_DEPTHWISE_PIXELS:
+            return _depthwise_kernel_gradient(shape, x, gradient)
+        return depthwise.kernel_gradient(shape, x, gradient).reshape(kernel.shape)
     if groups > 1:
         (dk,) = jax.linear_transpose(lambda kernel: shape.convolve(x, kernel, groups), kernel)(gradient)
         return dk
