@@ -37,8 +37,8 @@ from cnnflow.kernels.geometry import Geometry, Pair
 TESTED_JAXLIB = ("0.10.2",)
 # Of a batch, which becomes the channels of the convolution that gives the gradient of the kernel.
 FEWEST_IMAGES = 8
-# Of an image, for the gradient of a depthwise kernel. Beyond, bringing the images into oneDNN's order costs more than is
-# won: MobileNetV2 at 96x96 trains at 190 images/s with all, 210 with those up to here, 185 with none.
+# Of an image, for the gradient of a depthwise kernel. Beyond, bringing the images into oneDNN's order costs more than
+# is won: MobileNetV2 at 96x96 trains at 190 images/s with all, 210 with those up to here, 185 with none.
 MOST_DEPTHWISE_PIXELS = 32 * 32
 
 
