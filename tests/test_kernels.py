@@ -107,6 +107,8 @@ CONVOLUTIONS = [
     (3, 9, 7, 24, 20, (5, 3), (1, 1), "same", (1, 1), 1),
     (3, 9, 7, 24, 20, (3, 4), (1, 1), "valid", (1, 1), 1),
     (2, 12, 10, 24, 20, (3, 3), (1, 1), ((2, 3), (0, 4)), (1, 1), 1),
+    (2, 9, 8, 4, 5, (3, 2), (2, 2), "same", (2, 1), 1),
+    (2, 9, 8, 4, 6, (2, 3), (2, 1), "valid", (1, 2), 2),
 ]
 # Ways of their own: many channels, one, Winograd's tiles; as many groups as channels.
 CHUNKED = [CONVOLUTIONS[0], CONVOLUTIONS[7], CONVOLUTIONS[16], CONVOLUTIONS[22]]

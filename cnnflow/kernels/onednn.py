@@ -98,7 +98,12 @@ def image_gradient(shape: Geometry, groups: int, kernel: Any, gradient: Any) -> 
         ]
         back = Geometry(shape.output, shape.kernel, (1, 1), shape.dilation, (edges[0], edges[1]), shape.input)
         return onednn_convolution(back, groups, gradient, turned)
-    return _strided_image_gradient(shape, groups, turned, gradient)
+    if shape.dilation == (1, 1):
+        return _strided_image_gradient(shape, groups, turned, gradient)
+    # Nobody's network has both a stride and holes.
+    images = jax.ShapeDtypeStruct((len(gradient), *shape.input, groups * c), gradient.dtype)
+    (dx,) = jax.linear_transpose(lambda x: shape.convolve(x, kernel, groups), images)(gradient)
+    return dx
 
 
 def _strided_image_gradient(shape: Geometry, groups: int, turned: Any, gradient: Any) -> Any:
