@@ -104,15 +104,20 @@ def best(dataset: Dataset) -> Choice:
 
 def transfer(dataset: Dataset) -> Choice:
     """EfficientNet-Lite0 that knows ImageNet under a new head, then its upper half tuned: photos, few of them."""
+    # Chosen on the validation images of the five flowers: 96.2%, where four epochs at a third of the rate, without
+    # augmentation and of a constant rate, gave 94.7%.
     recipe = Recipe(
         epochs=40,
-        batch_size=64,
+        batch_size=32,
+        learning_rate=0.003,
+        schedule="cosine",
         early_stopping=8,
         keep_best=True,
         label_smoothing=0.05,
         fine_tune=0.5,
-        fine_tune_epochs=4,
+        fine_tune_epochs=6,
         fine_tune_rate=0.1,
+        fine_tune_augment="light",
         tta=True,
         calibrate=True,
     )

@@ -85,6 +85,7 @@ CHECKS: dict[str, Callable[[Found], None]] = {
 }
 
 
+@pytest.mark.usefixtures("uncached")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_example(name: str) -> None:
     figures = OUTPUT / f"{name}.json"

@@ -18,7 +18,8 @@ from cnnflow.kernels.pooling import average_pool, max_pool
 
 LARGEST_ERROR = 1e-5
 # All tests here run for each way that this machine has.
-WAYS = ["onednn", "xla"] if onednn.available() else ["xla"]
+WAYS = ["onednn", "xla"] if onednn.built_in() else ["xla"]
+pytestmark = pytest.mark.usefixtures("uncached")
 
 
 @pytest.fixture(autouse=True, params=WAYS)

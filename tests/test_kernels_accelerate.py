@@ -15,7 +15,10 @@ from cnnflow.config import ModelConfig
 from cnnflow.kernels import accelerate, enable_compilation_cache, keep_freed_memory, onednn, restore
 from cnnflow.models.catalog import build
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the fast operations are JAX's")
+pytestmark = [
+    pytest.mark.skipif(keras.backend.backend() != "jax", reason="the fast operations are JAX's"),
+    pytest.mark.usefixtures("uncached"),
+]
 
 
 def images(count=6, side=12, channels=3):

@@ -31,6 +31,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 START, END = "<!-- options: written by tests/test_readme.py -->", "<!-- end of options -->"
 SHARED = README.parent.parent / "shared" / "data" / "flower_photos"
 SECONDS = 1800
+pytestmark = pytest.mark.usefixtures("uncached")
 
 
 def text() -> str:

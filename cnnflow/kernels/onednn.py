@@ -49,11 +49,12 @@ def available() -> bool:
     """
     if os.environ.get("CNNFLOW_KERNELS", "").lower() == "xla":
         return False
-    return _is_built_in() and not jax.config.jax_compilation_cache_dir
+    return built_in() and not jax.config.jax_compilation_cache_dir
 
 
 @cache
-def _is_built_in() -> bool:
+def built_in() -> bool:
+    """Whether this jaxlib is known to have oneDNN, and to be called as here."""
     linux = sys.platform == "linux" and platform.machine() == "x86_64"
     return linux and version("jaxlib") in TESTED_JAXLIB
 
