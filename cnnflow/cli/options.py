@@ -10,6 +10,7 @@ import typer
 
 from cnnflow.config import one_of
 from cnnflow.errors import OptionError
+from cnnflow.memory import keep_freed_memory
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
@@ -35,12 +36,12 @@ def use_backend(name: str | None) -> None:
     one_of("backend", chosen, BACKENDS)
     if find_spec(chosen) is None:
         raise OptionError(f"backend {chosen} is not installed; pip install 'cnnflow[{chosen}]'")
-    from cnnflow.kernels import enable_compilation_cache, keep_freed_memory
+    if chosen == "jax":
+        # Before anything of JAX is imported, since its threads keep the memory arenas that they start with.
+        keep_freed_memory()
+    from cnnflow.kernels import enable_compilation_cache
 
     enable_compilation_cache()
-    if chosen == "jax":
-        # Here and not only with the first model, since JAX's threads keep the memory arenas that they start with.
-        keep_freed_memory()
 
 
 def read_duration(text: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from cnnflow.kernels.memory import keep_freed_memory
+from cnnflow.memory import keep_freed_memory
 
 SWITCH = "CNNFLOW_KERNELS"
 

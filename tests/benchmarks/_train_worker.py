@@ -71,10 +71,11 @@ class Paused:
 
 def cnnflow_peer(network: str, batch: int) -> tuple[Train, Train, int]:
     """`cnnflow.fit` and `cnnflow.predict`, as the command line runs them; no snapshots, a few images for validation."""
-    from cnnflow.kernels import enable_compilation_cache, keep_freed_memory
+    from cnnflow.kernels import enable_compilation_cache
+    from cnnflow.memory import keep_freed_memory
 
-    enable_compilation_cache()
     keep_freed_memory()
+    enable_compilation_cache()
     import _train_networks
 
     import cnnflow
