@@ -207,6 +207,10 @@ def start(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
     os.environ["KERAS_BACKEND"] = backend
     if peer == "cnnflow":
         return cnnflow_peer(network, batch)
+    import cnnflow.memory
+
+    # Stock Keras does not keep its memory; the networks come from cnnflow.models, which would have it do so.
+    cnnflow.memory.keep_freed_memory = lambda: False
     if peer.startswith("tensorflow"):
         return tensorflow_peer(peer, network, batch)
     return keras_peer(peer, network, batch)
