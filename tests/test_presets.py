@@ -43,7 +43,7 @@ def test_the_fast_choice_follows_the_pictures() -> None:
     assert "class weights: classes have 30 to 90 images" in few.reasons
     many = find_preset("fast").choose(_dataset([5000, 5000, 5000], 28))
     assert not many.recipe.class_weights
-    assert (many.recipe.epochs, many.recipe.optimizer) == (14, "sgd")
+    assert (many.recipe.epochs, many.recipe.optimizer) == (18, "sgd")
     assert "softmax: there are 3 classes" in many.reasons
     grey = find_preset("fast").choose(_dataset([5000, 5000, 5000], 28, channels=1))
     assert (grey.recipe.augment, grey.recipe.tta) == ("none", False), "never trained on mirrored pictures"
