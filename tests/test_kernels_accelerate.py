@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 from cnnflow.config import ModelConfig
+from cnnflow.errors import OptionError
 from cnnflow.kernels import accelerate, enable_compilation_cache, onednn, restore
 from cnnflow.memory import keep_freed_memory
 from cnnflow.models.catalog import build
@@ -210,6 +211,12 @@ def test_mixed_precision_stays():
 def test_switched_off(monkeypatch):
     monkeypatch.setenv("CNNFLOW_KERNELS", "off")
     assert accelerate(network()) == 0
+
+
+def test_a_switch_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv("CNNFLOW_KERNELS", "onednnn")
+    with pytest.raises(OptionError, match="CNNFLOW_KERNELS"):
+        accelerate(network())
 
 
 def test_nothing_is_done_on_another_device(monkeypatch):

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from cnnflow.config import one_of
 from cnnflow.memory import keep_freed_memory
 
 SWITCH = "CNNFLOW_KERNELS"
@@ -66,12 +67,20 @@ def available() -> bool:
     return engine() != "off"
 
 
+def switch() -> str:
+    """CNNFLOW_KERNELS: "xla", "off" or, where nothing is said, ""; raises `OptionError` for anything else."""
+    said = os.environ.get(SWITCH, "").lower()
+    if said:
+        one_of(SWITCH, said, ("xla", "off"))
+    return said
+
+
 def engine() -> str:
     """What computes the convolutions of accelerated models here: "oneDNN", "XLA" or, where there are none, "off".
 
     The environment variable CNNFLOW_KERNELS=xla chooses "XLA" where oneDNN would be there.
     """
-    if os.environ.get(SWITCH, "").lower() == "off" or keras.backend.backend() != "jax":
+    if switch() == "off" or keras.backend.backend() != "jax":
         return "off"
     import jax
 

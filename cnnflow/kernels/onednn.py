@@ -20,7 +20,6 @@ fields: xla/service/cpu/onednn_config.proto in https://github.com/openxla/xla.
 """
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnflow.kernels import depthwise, direct
+from cnnflow.kernels.accelerate import switch
 from cnnflow.kernels.geometry import Geometry, Pair
 
 TESTED_JAXLIB = ("0.10.2",)
@@ -47,9 +47,7 @@ def available() -> bool:
 
     Storing a program with these calls in that cache is an error inside XLA. Never with CNNFLOW_KERNELS=xla.
     """
-    if os.environ.get("CNNFLOW_KERNELS", "").lower() == "xla":
-        return False
-    return built_in() and not jax.config.jax_compilation_cache_dir
+    return switch() != "xla" and built_in() and not jax.config.jax_compilation_cache_dir
 
 
 @cache
