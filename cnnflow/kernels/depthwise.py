@@ -74,19 +74,9 @@ def _kernel_gradient(shape: Geometry, x: Any, gradient: Any) -> Any:
 def _image_gradient(shape: Geometry, kernel: Any, gradient: Any) -> Any:
     """[n, h', w', c] -> [n, h, w, c]."""
     if shape.strides == (1, 1):
-        return _forward_images(_transposed(shape), gradient, kernel[::-1, ::-1])
+        return _forward_images(shape.transposed, gradient, kernel[::-1, ::-1])
     spread = [shape.unwindow(gradient * kernel[i, j], i, j) for i, j in shape.places]
     return shape.crop(sum(spread[1:], spread[0]))
-
-
-def _transposed(shape: Geometry) -> Geometry:
-    """The windows of the input gradient of a convolution of stride 1, itself a convolution of the outputs' gradient."""
-    (rows, columns), (top, left) = shape.reach, (shape.padding[0][0], shape.padding[1][0])
-    (h, w), (output_h, output_w) = shape.input, shape.output
-    low = (rows - 1 - top, columns - 1 - left)
-    high = (h + rows - 1 - output_h - low[0], w + columns - 1 - output_w - low[1])
-    padding = ((low[0], high[0]), (low[1], high[1]))
-    return Geometry(shape.output, shape.kernel, (1, 1), shape.dilation, padding, shape.input)
 
 
 def _chunk(shape: Geometry, x: Any) -> int:

@@ -73,12 +73,7 @@ def image_gradient(shape: Geometry, x: Any, kernel: Any, gradient: Any) -> Any:
         (dx,) = jax.linear_transpose(lambda x: shape.convolve(x, kernel), x)(gradient)
         return dx
     # A convolution of the gradient with the kernel turned round, over the windows that see each pixel.
-    vertical, horizontal = (
-        (reach - 1 - low, size - output + low)
-        for reach, (low, _), size, output in zip(shape.reach, shape.padding, shape.input, shape.output, strict=True)
-    )
-    back = dataclasses.replace(shape, input=shape.output, output=shape.input, padding=(vertical, horizontal))
-    return direct_convolution(back, gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
+    return direct_convolution(shape.transposed, gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
 
 
 def kernel_gradient(shape: Geometry, x: Any, kernel: Any, gradient: Any) -> Any:

@@ -56,6 +56,14 @@ class Geometry:
         (top, _), (left, _) = self.padding
         return (top, self.span[0] - self.input[0] - top), (left, self.span[1] - self.input[1] - left)
 
+    @property
+    def transposed(self) -> "Geometry":
+        """The windows of the images' gradient where the stride is 1, itself a convolution of the outputs' gradient."""
+        (rows, columns), ((top, _), (left, _)) = self.reach, self.padding
+        (h, w), (output_h, output_w) = self.input, self.output
+        vertical, horizontal = (rows - 1 - top, h - output_h + top), (columns - 1 - left, w - output_w + left)
+        return Geometry(self.output, self.kernel, (1, 1), self.dilation, (vertical, horizontal), self.input)
+
     def pad(self, x: Any, fill: float = 0) -> Any:
         """[n, h, w, c] -> [n, *span, c]: padded, and cut where no window reaches the last rows or columns."""
         return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((*edge, 0) for edge in self.edges), (0, 0, 0)))

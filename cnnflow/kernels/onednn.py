@@ -92,11 +92,7 @@ def image_gradient(shape: Geometry, groups: int, kernel: Any, gradient: Any) -> 
     turned = kernel[::-1, ::-1].reshape(kh, kw, c, groups, o // groups).transpose(0, 1, 4, 3, 2)
     turned = turned.reshape(kh, kw, o // groups, groups * c)
     if shape.strides == (1, 1):
-        edges = [
-            (reach - 1 - low, reach - 1 - high) for reach, (low, high) in zip(shape.reach, shape.padding, strict=True)
-        ]
-        back = Geometry(shape.output, shape.kernel, (1, 1), shape.dilation, (edges[0], edges[1]), shape.input)
-        return onednn_convolution(back, groups, gradient, turned)
+        return onednn_convolution(shape.transposed, groups, gradient, turned)
     if shape.dilation == (1, 1):
         return _strided_image_gradient(shape, groups, turned, gradient)
     # Nobody's network has both a stride and holes.
