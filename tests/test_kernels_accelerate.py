@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from cnnflow import xla
 from cnnflow.config import ModelConfig
 from cnnflow.errors import OptionError
 from cnnflow.kernels import accelerate, enable_compilation_cache, onednn, restore
@@ -295,6 +296,34 @@ def test_freed_memory_is_kept_from_the_start(start):
     """Arrays of 40 MB, 10,000 pages each: taken from the system anew each time, five of them are 50,000 faults."""
     done = subprocess.run([sys.executable, "-c", FAULTS, start], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 5000
+
+
+@pytest.mark.skipif(not xla.tested(), reason="flags are for a tested jaxlib")
+@pytest.mark.parametrize(
+    ("set_before", "expected"),
+    [
+        ({}, "--xla_cpu_use_fusion_emitters=false"),
+        ({"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=true"}, "--xla_cpu_use_fusion_emitters=true"),
+        ({"XLA_FLAGS": "--xla_dump_to="}, "--xla_dump_to= --xla_cpu_use_fusion_emitters=false"),
+        ({"CNNFLOW_KERNELS": "off"}, ""),
+    ],
+)
+def test_xla_is_told_before_jax_starts(set_before, expected):
+    program = (
+        "import os, cnnflow.models, jax; told = os.environ.get('XLA_FLAGS', '')\n"
+        "print(told, jax.jit(lambda x: x + 1)(1), sep='|')"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | set_before
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == f"{expected}|2"
+
+
+def test_an_unknown_jaxlib_is_told_nothing(monkeypatch):
+    monkeypatch.setattr(xla, "tested", lambda: False)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert not xla.use_older_emitters()
+    assert "XLA_FLAGS" not in os.environ
 
 
 def test_freed_memory_is_kept():

@@ -10,7 +10,7 @@ import typer
 
 from cnnflow.config import one_of
 from cnnflow.errors import OptionError
-from cnnflow.memory import keep_freed_memory
+from cnnflow.process import prepare_for_jax
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
@@ -38,7 +38,7 @@ def use_backend(name: str | None) -> None:
         raise OptionError(f"backend {chosen} is not installed; pip install 'cnnflow[{chosen}]'")
     if chosen == "jax":
         # Before anything of JAX is imported, since its threads keep the memory arenas that they start with.
-        keep_freed_memory()
+        prepare_for_jax()
     from cnnflow.kernels import enable_compilation_cache
 
     enable_compilation_cache()

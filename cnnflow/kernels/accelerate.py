@@ -5,16 +5,13 @@ weights, configs and saved files are what they were, so that a model saved from 
 is not installed, and gives the same results there up to rounding.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-from cnnflow.config import one_of
 from cnnflow.memory import keep_freed_memory
-
-SWITCH = "CNNFLOW_KERNELS"
+from cnnflow.process import switch
 
 
 def accelerate(model: Any) -> int:
@@ -65,14 +62,6 @@ def _is_fast(call: Any) -> bool:
 def available() -> bool:
     """Whether `accelerate` does anything here: Keras runs on JAX, JAX on a CPU, and CNNFLOW_KERNELS is not "off"."""
     return engine() != "off"
-
-
-def switch() -> str:
-    """CNNFLOW_KERNELS: "xla", "off" or, where nothing is said, ""; raises `OptionError` for anything else."""
-    said = os.environ.get(SWITCH, "").lower()
-    if said:
-        one_of(SWITCH, said, ("xla", "off"))
-    return said
 
 
 def engine() -> str:

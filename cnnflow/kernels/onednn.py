@@ -20,21 +20,18 @@ fields: xla/service/cpu/onednn_config.proto in https://github.com/openxla/xla.
 """
 
 import json
-import platform
-import sys
-from collections.abc import Sequence
-from functools import cache, partial
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from cnnflow import xla
 from cnnflow.kernels import depthwise, direct
-from cnnflow.kernels.accelerate import switch
 from cnnflow.kernels.geometry import Geometry, Pair
+from cnnflow.process import switch
 
-TESTED_JAXLIB = ("0.10.2",)
 # Of a batch, which becomes the channels of the convolution that gives the gradient of the kernel.
 FEWEST_IMAGES = 8
 # Of an image, for the gradient of a depthwise kernel. Beyond, bringing the images into oneDNN's order costs more than
@@ -47,14 +44,7 @@ def available() -> bool:
 
     Storing a program with these calls in that cache is an error inside XLA. Never with CNNFLOW_KERNELS=xla.
     """
-    return switch() != "xla" and built_in() and not jax.config.jax_compilation_cache_dir
-
-
-@cache
-def built_in() -> bool:
-    """Whether this jaxlib is known to have oneDNN, and to be called as here."""
-    linux = sys.platform == "linux" and platform.machine() == "x86_64"
-    return linux and version("jaxlib") in TESTED_JAXLIB
+    return switch() != "xla" and xla.tested() and not jax.config.jax_compilation_cache_dir
 
 
 def suits(x: Any, kernel: Any) -> bool:
@@ -62,25 +52,28 @@ def suits(x: Any, kernel: Any) -> bool:
     return bool(x.dtype == kernel.dtype == jnp.float32 and x.size > 0 and kernel.size > 0)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def onednn_convolution(shape: Geometry, groups: int, x: Any, kernel: Any) -> Any:
-    """float32 [n, h, w, c] and [kh, kw, c // groups, o] -> [n, h', w', o]."""
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 4))
+def onednn_convolution(shape: Geometry, groups: int, x: Any, kernel: Any, swapped: bool = False) -> Any:
+    """float32 [n, h, w, c] and [kh, kw, c // groups, o] -> [n, h', w', o]; `swapped`: [kh, kw, o, c // groups]."""
     padding = shape.padding
     if any(not 0 <= edge < reach for pair, reach in zip(padding, shape.reach, strict=True) for edge in pair):
         x, padding = shape.pad(x), ((0, 0), (0, 0))
-    output = (x.shape[0], *shape.output, kernel.shape[3])
+    inputs, outputs = (3, 2) if swapped else (2, 3)
+    output = (x.shape[0], *shape.output, kernel.shape[outputs])
     window = _window(shape.kernel, padding, shape.strides, shape.dilation)
-    return _call(x, kernel, output, _filter(2, 3, (0, 1)), window, groups)
+    return _call(x, kernel, output, _filter(inputs, outputs, (0, 1)), window, groups)
 
 
-def _forward(shape: Geometry, groups: int, x: Any, kernel: Any) -> tuple[Any, tuple[Any, Any]]:
-    return onednn_convolution(shape, groups, x, kernel), (x, kernel)
+def _forward(shape: Geometry, groups: int, x: Any, kernel: Any, swapped: bool) -> tuple[Any, tuple[Any, Any]]:
+    return onednn_convolution(shape, groups, x, kernel, swapped), (x, kernel)
 
 
-def _backward(shape: Geometry, groups: int, saved: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
+def _backward(shape: Geometry, groups: int, swapped: bool, saved: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
     x, kernel = saved
+    kernel = kernel.swapaxes(2, 3) if swapped else kernel
     dx = image_gradient(shape, groups, kernel, gradient)
-    return dx, kernel_gradient(shape, groups, x, kernel, gradient)
+    dk = kernel_gradient(shape, groups, x, kernel, gradient)
+    return dx, dk.swapaxes(2, 3) if swapped else dk
 
 
 onednn_convolution.defvjp(_forward, _backward)
@@ -89,10 +82,13 @@ onednn_convolution.defvjp(_forward, _backward)
 def image_gradient(shape: Geometry, groups: int, kernel: Any, gradient: Any) -> Any:
     """The gradient of the images, from that of the outputs."""
     kh, kw, c, o = kernel.shape
-    turned = kernel[::-1, ::-1].reshape(kh, kw, c, groups, o // groups).transpose(0, 1, 4, 3, 2)
-    turned = turned.reshape(kh, kw, o // groups, groups * c)
+    turned = kernel[::-1, ::-1]
+    if groups > 1:
+        # Out come the channels of all groups, each from the outputs of its own.
+        turned = turned.reshape(kh, kw, c, groups, o // groups).transpose(0, 1, 3, 2, 4)
+        turned = turned.reshape(kh, kw, groups * c, o // groups)
     if shape.strides == (1, 1):
-        return onednn_convolution(shape.transposed, groups, gradient, turned)
+        return onednn_convolution(shape.transposed, groups, gradient, turned, True)
     if shape.dilation == (1, 1):
         return _strided_image_gradient(shape, groups, turned, gradient)
     # Nobody's network has both a stride and holes.
@@ -105,7 +101,7 @@ def _strided_image_gradient(shape: Geometry, groups: int, turned: Any, gradient:
     """One convolution for each place in the stride, which sees every so many places of the kernel."""
     (down, right), (kh, kw), span = shape.strides, shape.kernel, shape.span
     rows, columns = -(-span[0] // down), -(-span[1] // right)
-    n, c = gradient.shape[0], turned.shape[3]
+    n, c = gradient.shape[0], turned.shape[2]
 
     def phase(i: int, j: int) -> Any:
         if i >= kh or j >= kw:
@@ -115,7 +111,7 @@ def _strided_image_gradient(shape: Geometry, groups: int, turned: Any, gradient:
         missing = rows - shape.output[0], columns - shape.output[1]
         edges = ((taps[0] - 1, missing[0]), (taps[1] - 1, missing[1]))
         back = Geometry(shape.output, taps, (1, 1), (1, 1), edges, (rows, columns))
-        return onednn_convolution(back, groups, gradient, part)
+        return onednn_convolution(back, groups, gradient, part, True)
 
     phases = [jnp.stack([phase(i, j) for j in range(right)], axis=3) for i in range(down)]
     image = jnp.stack(phases, axis=2).reshape(n, rows * down, columns * right, c)
@@ -146,8 +142,8 @@ def _depthwise_kernel_gradient(shape: Geometry, x: Any, gradient: Any) -> Any:
     edges = shape.edges
     if min(*edges[0], *edges[1]) < 0:
         x, edges, (h, w) = shape.pad(x), ((0, 0), (0, 0)), shape.span
-    images = x.transpose(1, 2, 0, 3).reshape(1, h, w, n * c)
-    kernels = gradient.transpose(1, 2, 0, 3).reshape(*shape.output, 1, n * c)
+    images = _alone(lambda x: x.transpose(1, 2, 0, 3), x).reshape(1, h, w, n * c)
+    kernels = _alone(lambda x: x.transpose(1, 2, 0, 3), gradient).reshape(*shape.output, 1, n * c)
     window = _window(shape.output, edges, (1, 1), shape.strides)
     each = _call(images, kernels, (1, *shape.kernel, n * c), _filter(2, 3, (0, 1)), window, n * c)
     return each.reshape(*shape.kernel, n, 1, c).sum(2)
@@ -174,11 +170,20 @@ def _kernel_gradient(shape: Geometry, x: Any, gradient: Any) -> Any:
     edges = shape.edges
     if min(*edges[0], *edges[1]) < 0:
         x, edges, (h, w) = shape.pad(x), ((0, 0), (0, 0)), shape.span
-    images = x.transpose(1, 2, 3, 0).reshape(1, h, w * c, n)
+    images = _alone(lambda x: x.transpose(1, 2, 3, 0), x).reshape(1, h, w * c, n)
     padding = (edges[0], (edges[1][0] * c, edges[1][1] * c))
     dilation = (shape.strides[0], shape.strides[1] * c)
     window = _window(shape.output, padding, (shape.dilation[0], 1), dilation)
     return _call(images, gradient, (1, kh, kw * c, o), _filter(0, 3, (1, 2)), window).reshape(kh, kw, c, o)
+
+
+def _alone(change: Callable[[Any], Any], x: Any) -> Any:
+    """`change(x)`, in a loop of its own.
+
+    XLA computes what `x` comes from once more inside the loop of a transposition, in the order that is slowest to read;
+    it does not do so across a condition. Both branches are the same; the compiler cannot know which is taken.
+    """
+    return jax.lax.cond(x[0, 0, 0, 0] > 0, change, change, x)
 
 
 def _kernel_gradient_forward(shape: Geometry, x: Any, gradient: Any) -> tuple[Any, tuple[Any, Any]]:

@@ -2,8 +2,8 @@
 
 import os
 
-from cnnflow.memory import keep_freed_memory
+from cnnflow.process import prepare_for_jax
 
 if os.environ["KERAS_BACKEND"] == "jax":
-    # Before the first network is built: JAX starts its threads then, and they keep the memory arenas that they have.
-    keep_freed_memory()
+    # Before the first network is built: JAX starts its threads then, and reads its flags.
+    prepare_for_jax()

@@ -72,9 +72,9 @@ class Paused:
 def cnnflow_peer(network: str, batch: int) -> tuple[Train, Train, int]:
     """`cnnflow.fit` and `cnnflow.predict`, as the command line runs them; no snapshots, a few images for validation."""
     from cnnflow.kernels import enable_compilation_cache
-    from cnnflow.memory import keep_freed_memory
+    from cnnflow.process import prepare_for_jax
 
-    keep_freed_memory()
+    prepare_for_jax()
     enable_compilation_cache()
     import _train_networks
 
@@ -207,10 +207,8 @@ def start(peer: str, network: str, batch: int) -> tuple[Train, Train, int]:
     os.environ["KERAS_BACKEND"] = backend
     if peer == "cnnflow":
         return cnnflow_peer(network, batch)
-    import cnnflow.memory
-
-    # Stock Keras does not keep its memory; the networks come from cnnflow.models, which would have it do so.
-    cnnflow.memory.keep_freed_memory = lambda: False
+    # Stock Keras: the networks come from cnnflow.models, which would prepare the process for its own operations.
+    os.environ["CNNFLOW_KERNELS"] = "off"
     if peer.startswith("tensorflow"):
         return tensorflow_peer(peer, network, batch)
     return keras_peer(peer, network, batch)
