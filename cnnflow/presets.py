@@ -14,7 +14,7 @@ _FEW_IMAGES = 10_000
 # The largest class may have this many times the images of the smallest before classes are weighted.
 _BALANCED = 1.5
 # About three minutes on two cores for 60,000 grey pictures of 28x28, and eight for 50,000 of 32x32 in colour.
-_GREY_EPOCHS, _COLOUR_EPOCHS = 8, 18
+_GREY_EPOCHS, _COLOUR_EPOCHS = 7, 18
 # The shortest side of what is taken for a photo and not for a small picture.
 _PHOTO = 64
 

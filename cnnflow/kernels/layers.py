@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from cnnflow.kernels.activation import gelu
 from cnnflow.kernels.convolution import convolution, convolution_and_max_pool, fusable
 from cnnflow.kernels.geometry import geometry
 from cnnflow.kernels.pooling import average_pool, max_pool
@@ -130,6 +131,14 @@ class FastAveragePooling(FastLayer):
         return average_pool(inputs, layer.pool_size, layer.strides, layer.padding)
 
 
+@dataclass
+class FastGelu(FastLayer):
+    """keras.layers.Activation of GELU."""
+
+    def __call__(self, inputs: Any) -> Any:
+        return gelu(rows(inputs)).reshape(inputs.shape)
+
+
 def windows(layer: Any) -> dict[str, Any]:
     """The arguments of `convolution` that a convolution layer's attributes give."""
     return {"strides": layer.strides, "padding": layer.padding, "dilation": layer.dilation_rate}
@@ -140,15 +149,26 @@ def tensor(variable: Any) -> Any:
     return None if variable is None else keras.ops.convert_to_tensor(variable)
 
 
+def rows(x: Any) -> Any:
+    """[n, h, w, c] -> [n, h, w c] where c is not a multiple of 16.
+
+    XLA's innermost loop is over the last axis: `speed_net`'s first activation, of 18 channels, takes 4.4 ms by channels
+    and 1.1 ms by rows (128 images of 26x26).
+    """
+    return x.reshape(*x.shape[:2], -1) if x.ndim == 4 and x.shape[3] % 16 else x
+
+
 def finish(layer: Any, outputs: Any, bias: Any) -> Any:
     """Add the bias, apply the activation."""
     if bias is not None:
-        outputs = outputs + bias
+        outputs = (rows(outputs) + rows(jnp.broadcast_to(bias, (1, 1, *outputs.shape[2:])))).reshape(outputs.shape)
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
 def replacement(layer: Any, handoff: Handoff) -> FastLayer | None:
     """What to put in the place of the layer's `call`; None: leave the layer alone."""
+    if type(layer) is keras.layers.Activation and layer.activation is keras.activations.gelu:
+        return FastGelu(layer, handoff)
     if getattr(layer, "data_format", None) != "channels_last" or getattr(layer, "quantization_mode", None):
         return None
     # Exactly these classes: a subclass may compute something else.
