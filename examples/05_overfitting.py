@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cnnflow
 from cnnflow.events import Event, Note
-from cnnflow.experiments.markdown import STUDY_FIGURES, study_figures, table
+from cnnflow.experiments.markdown import study_figures, table
 from cnnflow.experiments.study import Part, StudyPlan, study
 from cnnflow.plots.curves import plot_curves
 
@@ -48,7 +48,7 @@ def watch_it_happen(splits: cnnflow.Splits, epochs: int) -> dict[str, float]:
 
 def tell(part: Part) -> None:
     """The ranked table of a factor, and in words what is shown by it and what is not."""
-    print(f"\n{part.factor}, ranked by validation accuracy:\n\n{table(STUDY_FIGURES, study_figures(part))}\n")
+    print(f"\n{part.factor}, ranked by validation accuracy:\n\n{table(*study_figures(part))}\n")
     for pair in part.comparison.pairs:
         print(f"- {pair.sentence}")
     print(f"The best on the validation images is {part.best!r}: {part.command}")

@@ -43,6 +43,7 @@ def network():
             layers.Conv2D(16, 1, activation="relu"),
             layers.AveragePooling2D(3, padding="same"),
             layers.Flatten(),
+            layers.Dense(72, activation="relu"),
             layers.Dense(4, activation="softmax"),
         ]
     )
@@ -57,7 +58,7 @@ def trained(model, steps=3):
 
 def test_training_with_and_without_is_the_same():
     plain, fast = network(), network()
-    assert accelerate(fast) == 7
+    assert accelerate(fast) == 9
     for mine, theirs in zip(trained(fast).get_weights(), trained(plain).get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
 
@@ -67,7 +68,7 @@ def test_a_fused_convolution_still_gives_its_own_output():
     model = network()
     both = keras.Model(model.inputs, [model.layers[1].output, model.outputs[0]])
     want = both.predict(images(), verbose=0)
-    assert accelerate(model) == 7
+    assert accelerate(model) == 9
     both = keras.Model(model.inputs, [model.layers[1].output, model.outputs[0]])
     for mine, theirs in zip(both.predict(images(), verbose=0), want, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
@@ -105,8 +106,8 @@ def test_restore_leaves_no_trace():
     model = network()
     before = [dict(vars(layer)) for layer in model.layers]
     accelerate(model)
-    assert accelerate(model) == 7
-    assert restore(model) == 7
+    assert accelerate(model) == 9
+    assert restore(model) == 9
     assert restore(model) == 0
     assert [vars(layer).keys() for layer in model.layers] == [attributes.keys() for attributes in before]
 
@@ -165,12 +166,32 @@ def test_models_inside_models_and_wrapped_layers():
     assert restore(model) == 3
 
 
+@pytest.mark.parametrize("shape", [(128,), (3, 128), (2,)])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_dense_layers(shape, dtype):
+    keras.utils.set_random_seed(0)
+    layer = layers.Dense(128, activation="tanh", dtype=keras.DTypePolicy(dtype), bias_initializer="uniform")
+    model = keras.Sequential([layers.Input(shape), layer])
+    x = np.random.default_rng(0).normal(size=(5, *shape)).astype(np.float32)
+
+    def loss(x):
+        return jax.numpy.square(model(x)).sum().astype("float32")
+
+    want = model.predict(x, verbose=0), jax.grad(loss)(x)
+    assert accelerate(model) == 1
+    exact = dtype == "float32"
+    for mine, theirs in zip((model.predict(x, verbose=0), jax.grad(loss)(x)), want, strict=True):
+        np.testing.assert_allclose(
+            np.float32(mine), np.float32(theirs), rtol=1e-4 if exact else 0.05, atol=1e-5 if exact else 0.05
+        )
+
+
 @pytest.mark.slow
 def test_an_application_of_keras_is_accelerated():
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNetV2(input_shape=(32, 32, 3), weights=None, alpha=0.35, classes=3)
     want = model(images(2, 32) / 255.0, training=False)
-    assert accelerate(model) == 52
+    assert accelerate(model) == 53
     got = jax.jit(lambda x: model(x, training=False))(images(2, 32) / 255.0)
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
 

@@ -13,6 +13,7 @@ from cnnflow.experiments import rates as rates_module
 from cnnflow.experiments import trials as trials_module
 from cnnflow.experiments.command import fit_command
 from cnnflow.experiments.factors import FACTORS, Variant, grid_of, reference, variants_of
+from cnnflow.experiments.markdown import study_figures
 from cnnflow.experiments.plan import read_plan
 from cnnflow.experiments.rates import find_rate
 from cnnflow.experiments.study import StudyPlan, study
@@ -178,6 +179,17 @@ def test_each_optimizer_is_trained_with_its_own_rate(tmp_path, fake):
     assert part.rates["sgd"] == pytest.approx(0.1)
     assert part.rates["adam"] == pytest.approx(0.001)
     assert {outcome.variant for outcome in part.comparison.rows} == set(part.rates)
+    header, rows = study_figures(part)
+    assert header[:2] == ("variant", "rate")
+    assert {row[:2] for row in rows} == {(name, f"{rate:g}") for name, rate in part.rates.items()}
+
+
+def test_no_column_of_rates_where_none_was_searched_for(tmp_path, fake):
+    fake(by_dropout)
+    (part,) = study(StudyPlan(BASE, ("augmentation",), seeds=1), tmp_path, dataset=tiny_dataset())
+    header, rows = study_figures(part)
+    assert "rate" not in header
+    assert {len(row) for row in rows} == {len(header)}
 
 
 def test_the_command_says_what_differs_from_the_preset():

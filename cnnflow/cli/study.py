@@ -168,18 +168,18 @@ def _table(part: "Part") -> Any:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from cnnflow.experiments.markdown import limited, points
+    from cnnflow.experiments.markdown import limited, points, rate_of
 
     differences = {pair.b: points(pair.difference) for pair in part.comparison.pairs}
     images = f"{part.comparison.images['test']:,} test images of {part.comparison.dataset}{limited(part.comparison)}"
     table = Table(title=f"{part.factor}, {images}; ranked by validation accuracy", title_justify="left", box=SIMPLE)
     table.add_column("variant")
-    for title in ("rate", "validation", "test", f"against {part.reference}", "gap"):
+    for title in (*(("rate",) if part.rates else ()), "validation", "test", f"against {part.reference}", "gap"):
         table.add_column(title, justify="right")
     for row in part.comparison.rows:
         table.add_row(
             row.variant,
-            f"{part.rates[row.variant]:g}" if row.variant in part.rates else "",
+            *rate_of(part, row.variant),
             f"{row.validation_accuracy:.2%}",
             f"{row.test_accuracy.value:.2%}",
             differences.get(row.variant, ""),

@@ -23,9 +23,7 @@ FIGURES = (
     "95% interval",
     "gap, points",
 )
-STUDY_FIGURES = (
-    "variant",
-    "rate",
+_STUDY_FIGURES = (
     "validation accuracy",
     "test accuracy",
     "difference, points",
@@ -68,7 +66,7 @@ def study_markdown(parts: Sequence["Part"]) -> str:
             f"{comparison.images['train']:,} training, {comparison.images['validation']:,} validation and "
             f"{comparison.images['test']:,} test images{limited(comparison)}; means over {_seeds(comparison.rows[0])}; "
             f"ranked by validation accuracy, differences from {part.reference!r}.",
-            table(STUDY_FIGURES, study_figures(part)),
+            table(*study_figures(part)),
             bullets([pair.sentence for pair in comparison.pairs]),
             f"The best on the validation images is {part.best!r}:",
             f"```\n{part.command}\n```",
@@ -76,13 +74,25 @@ def study_markdown(parts: Sequence["Part"]) -> str:
     return "\n\n".join(pages) + "\n"
 
 
-def study_figures(part: "Part") -> list[tuple[str, ...]]:
-    """The rows of a part under `STUDY_FIGURES`, ranked."""
+def rate_of(part: "Part", variant: str) -> tuple[str, ...]:
+    """A row's learning rate as a cell; no cell in a part that searched for none."""
+    if not part.rates:
+        return ()
+    return (f"{part.rates[variant]:g}" if variant in part.rates else "",)
+
+
+def study_figures(part: "Part") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the rows of a part, ranked; learning rates where the part searched for them.
+
+    Example:
+        >>> print(table(*study_figures(part)))
+    """
     differences = {pair.b: pair.difference for pair in part.comparison.pairs}
-    return [
+    header = ("variant", *(("rate",) if part.rates else ()), *_STUDY_FIGURES)
+    return header, [
         (
             row.variant,
-            f"{part.rates[row.variant]:g}" if row.variant in part.rates else "",
+            *rate_of(part, row.variant),
             f"{row.validation_accuracy:.2%}",
             percent(row.test_accuracy),
             points(differences[row.variant]) if row.variant in differences else "",

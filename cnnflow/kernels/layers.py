@@ -17,6 +17,8 @@ from cnnflow.kernels.convolution import convolution, convolution_and_max_pool, f
 from cnnflow.kernels.geometry import geometry
 from cnnflow.kernels.pooling import average_pool, max_pool
 
+# Weights of a dense layer. Below, XLA is as fast.
+LEAST_DENSE = 2**14
 FUSED_ACTIVATIONS = {keras.activations.relu: True, keras.activations.linear: False}
 
 
@@ -132,6 +134,22 @@ class FastAveragePooling(FastLayer):
 
 
 @dataclass
+class FastDense(FastLayer):
+    """keras.layers.Dense over vectors, one an image: a 1x1 convolution of images of one pixel.
+
+    XLA does the gradient of the kernel with code of its own; 4096 -> 128 units for 64 images: 0.9 ms, oneDNN 0.35 ms.
+    """
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        layer = self.layer
+        kernel = tensor(layer.kernel)
+        if inputs.ndim != 2 or inputs.dtype != kernel.dtype or kernel.size < LEAST_DENSE:
+            return type(layer).call(layer, inputs, **options)
+        outputs = convolution(inputs[:, None, None], kernel[None, None])[:, 0, 0]
+        return finish(layer, outputs, tensor(layer.bias))
+
+
+@dataclass
 class FastGelu(FastLayer):
     """keras.layers.Activation of GELU."""
 
@@ -161,7 +179,8 @@ def rows(x: Any) -> Any:
 def finish(layer: Any, outputs: Any, bias: Any) -> Any:
     """Add the bias, apply the activation."""
     if bias is not None:
-        outputs = (rows(outputs) + rows(jnp.broadcast_to(bias, (1, 1, *outputs.shape[2:])))).reshape(outputs.shape)
+        wide = rows(outputs)
+        outputs = (wide + jnp.tile(bias, wide.shape[-1] // bias.size)).reshape(outputs.shape)
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
@@ -169,6 +188,8 @@ def replacement(layer: Any, handoff: Handoff) -> FastLayer | None:
     """What to put in the place of the layer's `call`; None: leave the layer alone."""
     if type(layer) is keras.layers.Activation and layer.activation is keras.activations.gelu:
         return FastGelu(layer, handoff)
+    if type(layer) is keras.layers.Dense and not layer.quantization_mode:
+        return FastDense(layer, handoff)
     if getattr(layer, "data_format", None) != "channels_last" or getattr(layer, "quantization_mode", None):
         return None
     # Exactly these classes: a subclass may compute something else.

@@ -1,17 +1,19 @@
 """One peer of the training benchmark, in a process of its own: `python _train_worker.py PEER NETWORK BATCH`.
 
-Reads `train STEPS`, `predict BATCHES` or `memory` lines and answers each with one JSON line; `quit` or the end of
-the input ends it. The first line that it writes says how long the start and the first step took. Images are uint8 in
-memory and a step takes the next batch of them, as training on a small data set does.
+Reads `train STEPS`, `predict BATCHES`, `memory` or `product` lines and answers each with one JSON line; `quit` or the
+end of the input ends it. The first line that it writes says how long the start and the first step took. Images are
+uint8 in memory and a step takes the next batch of them, as training on a small data set does.
 """
 
 import json
 import os
 import resource
+import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +224,22 @@ def multiply_adds_of(network: str) -> int:
     return multiply_adds(_train_networks.build(network))
 
 
+def product_gflops() -> float:
+    """GFLOP/s of a large float32 matrix product, by the library that computes the convolutions."""
+    import jax
+
+    from cnnflow.kernels import onednn
+
+    a = jax.numpy.ones((2048, 2048))
+    multiply = jax.jit(partial(onednn.product, False, False) if onednn.available() else jax.numpy.matmul)
+    seconds = []
+    for _ in range(6):
+        begin = time.perf_counter()
+        multiply(a, a).block_until_ready()
+        seconds.append(time.perf_counter() - begin)
+    return float(2 * 2048**3 / statistics.median(seconds[1:]) / 1e9)
+
+
 def answer(content: dict[str, float]) -> None:
     print(json.dumps(content), flush=True)
 
@@ -241,6 +259,9 @@ def main() -> None:
             return
         if word == "memory":
             answer({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+            continue
+        if word == "product":
+            answer({"gflops": product_gflops()})
             continue
         begin = time.perf_counter()
         work[word](int(count))
