@@ -30,6 +30,13 @@ def test_gradient_of_the_gradient():
     np.testing.assert_allclose(jax.vmap(jax.grad(jax.grad(gelu)))(PLACES), exact, atol=5e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_rounded_once(dtype):
+    half = PLACES.astype(dtype)
+    np.testing.assert_array_equal(gelu(half), gelu(half.astype(np.float32)).astype(dtype))
+    assert jax.grad(lambda x: gelu(x).sum())(jax.numpy.asarray(half)).dtype == dtype
+
+
 @pytest.mark.parametrize("filters", [1, 16, 18])
 @pytest.mark.parametrize("shape", [(9, 7, 3), (12,)])
 def test_in_a_stock_model(filters, shape):

@@ -14,7 +14,9 @@ _POWERS = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
 
 @partial(jax.custom_vjp, nondiff_argnums=())
 def gelu(x: Any) -> Any:
-    """`x` times the share of a standard normal variable that is below it; any shape, floating point.
+    """`x` times the share of a standard normal variable that is below it; any shape.
+
+    Half precision is computed in float32 and rounded once.
 
     Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2. JAX computes that share by `erfc`, of which XLA's older
     emitters make slow loops: a step of `speed_net` (128 images of 28x28) spends 10 ms in them, 4 ms in these.
@@ -23,7 +25,8 @@ def gelu(x: Any) -> Any:
         >>> float(gelu(jnp.float32(0.0)))
         0.0
     """
-    return x * _share_below(x)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (wide * _share_below(wide)).astype(x.dtype)
 
 
 def _forward(x: Any) -> tuple[Any, Any]:
@@ -31,7 +34,8 @@ def _forward(x: Any) -> tuple[Any, Any]:
 
 
 def _backward(x: Any, gradient: Any) -> tuple[Any]:
-    return (gradient * (_share_below(x) + x * _density(x)),)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return ((gradient * (_share_below(wide) + wide * _density(wide))).astype(x.dtype),)
 
 
 gelu.defvjp(_forward, _backward)
