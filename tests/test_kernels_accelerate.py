@@ -299,7 +299,7 @@ double, x = jax.jit(lambda x: x * 2), jnp.ones(10_000_000)
 for _ in range(20):
     double(x).block_until_ready()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(40):
     double(x).block_until_ready()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -314,9 +314,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     ],
 )
 def test_freed_memory_is_kept_from_the_start(start):
-    """Arrays of 40 MB, 10,000 pages each: taken from the system anew each time, five of them are 50,000 faults."""
+    """Arrays of 40 MB, 9,766 pages each: taken from the system anew each time, 40 of them are 390,000 faults.
+
+    Not none: now and then a small block lies in the way, and one of them is new.
+    """
     done = subprocess.run([sys.executable, "-c", FAULTS, start], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 5000
+    assert int(done.stdout) < 100_000
 
 
 @pytest.mark.skipif(not xla.tested(), reason="flags are for a tested jaxlib")

@@ -93,11 +93,14 @@ class Geometry:
 
     def convolve(self, x: Any, kernel: Any, groups: int = 1) -> Any:
         """XLA's own convolution."""
+        # A window that sees nothing but padding: XLA's compiler aborts on the strided gradient (jaxlib 0.10.2).
+        beyond = any(max(edge) >= reach for edge, reach in zip(self.padding, self.reach, strict=True))
+        apart = beyond and self.strides != (1, 1)
         return lax.conv_general_dilated(
-            x,
+            self.pad(x) if apart else x,
             kernel,
             self.strides,
-            self.padding,
+            "VALID" if apart else self.padding,
             rhs_dilation=self.dilation,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=groups,

@@ -33,10 +33,14 @@ RATES = {"sgd": 0.01, "adam": 0.001}
 LAYOUT = torch.channels_last
 
 
+# The widths of their blocks, as in `cnnflow.models.catalog`.
+SPEED_NETS = {"speed_net": (32, 96, 128), "speed_net_wide": (64, 256, 256)}
+
+
 class SpeedNet(nn.Module):
     """The network of `cnnflow.models.speed_net`, layer by layer."""
 
-    def __init__(self, images: np.ndarray, classes: int, widths: tuple[int, ...] = (32, 96, 128)) -> None:
+    def __init__(self, images: np.ndarray, classes: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         channels = images.shape[-1]
         patch = 3 if channels == 1 else 2
@@ -238,8 +242,9 @@ def main() -> None:
         print(json.dumps({"seconds": time.perf_counter() - began, "val_accuracy": accuracy}), flush=True)
 
     common: dict[str, Any] = {"mirror": dataset.mirror, "began": began, "tell": tell}
-    if config.model.name == "speed_net":
-        module: nn.Module = SpeedNet(np.asarray(splits.train.images[:5000]), classes).to(memory_format=LAYOUT)
+    if config.model.name in SPEED_NETS:
+        images = np.asarray(splits.train.images[:5000])
+        module: nn.Module = SpeedNet(images, classes, SPEED_NETS[config.model.name]).to(memory_format=LAYOUT)
         train(module, splits.train, splits.validation, config.recipe, config, **common)
     else:
         module = Backbone(classes).to(memory_format=LAYOUT)

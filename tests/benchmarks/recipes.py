@@ -43,6 +43,7 @@ class Row:
 TWO = ("flowers", "--classes", "daisy,dandelion")
 ROWS = {
     "fashion": Row(("fashion",), "fast", "tutorial", 3, 0.93),
+    "fashion-best": Row(("fashion",), "best", "tutorial", 60, 0.95),
     "cifar10": Row(("cifar10",), "fast", "tutorial", 8, 0.90, ("--time-limit", "8m")),
     "flowers": Row(TWO, "fast", "flowers", 5, 0.93),
     "flowers-transfer": Row(TWO, "transfer", "flowers", 5, 0.97),
