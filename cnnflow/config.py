@@ -24,7 +24,8 @@ from cnnflow.errors import OptionError
 
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "adamw")
 SCHEDULES = ("constant", "cosine", "one-cycle", "linear")
-AUGMENTATIONS = ("none", "light", "tutorial", "strong")
+AUGMENTATIONS = ("none", "light", "erase", "tutorial", "strong")
+TTA = ("none", "mirror", "shift")
 FITS = ("stretch", "pad", "crop")
 COLORS = ("rgb", "gray")
 
@@ -119,7 +120,7 @@ class Recipe:
         label_smoothing: how much of a target is spread over all classes.
         clip_norm: the largest norm of a gradient; None: not clipped.
         ema: momentum of an average of the weights, which is what is kept; None: none.
-        augment: "none", "light", "tutorial" or "strong".
+        augment: "none", "light", "erase", "tutorial" or "strong".
         class_weights: weigh each class by the inverse of its share.
         early_stopping: stop after this many epochs without a lower validation loss; None: never.
         reduce_on_plateau: halve the learning rate after this many such epochs; None: never.
@@ -130,8 +131,9 @@ class Recipe:
         fine_tune_rate: its learning rate, as a share of the head's.
         fine_tune_augment: its augmentation; None: the same as the head's. Without one for the head, the frozen backbone
             looks at each image once.
-        tta: judge and use the trained model on each picture and its mirror image, averaged (test-time augmentation),
-            where a mirrored picture still shows its class; training is the same.
+        tta: how the trained model is judged and used (test-time augmentation): on each picture alone ("none"), averaged
+            with its mirror image where that still shows its class ("mirror"), or also with both of them shifted by a
+            pixel or a few ("shift"). Training is the same.
         calibrate: divide the trained network's logits by a number found on the validation images, so that its
             probabilities can be believed; its classes stay the same.
     """
@@ -156,7 +158,7 @@ class Recipe:
     fine_tune_epochs: int = 5
     fine_tune_rate: float = 0.05
     fine_tune_augment: str | None = None
-    tta: bool = False
+    tta: str = "none"
     calibrate: bool = False
 
     def __post_init__(self) -> None:
@@ -173,6 +175,7 @@ class Recipe:
         if self.ema is not None:
             _fraction("ema", self.ema)
         one_of("augment", self.augment, AUGMENTATIONS)
+        one_of("tta", self.tta, TTA)
         _at_least("early_stopping", self.early_stopping, 1)
         _at_least("reduce_on_plateau", self.reduce_on_plateau, 1)
         if self.fine_tune is not None and not 0 < self.fine_tune <= 1:

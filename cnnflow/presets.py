@@ -85,7 +85,13 @@ def fast(dataset: Dataset) -> Choice:
         reasons.append(f"augmentation light, {'mirrored too' if dataset.mirror else 'never mirrored'}")
     reasons += look.imbalance
     base = _FEW if look.few else _MANY
-    recipe = replace(base, epochs=epochs, augment=augment, tta=augment != "none", class_weights=bool(look.imbalance))
+    recipe = replace(
+        base,
+        epochs=epochs,
+        augment=augment,
+        tta="none" if augment == "none" else "shift",
+        class_weights=bool(look.imbalance),
+    )
     return Choice(ModelConfig("speed_net"), recipe, tuple(reasons))
 
 
@@ -118,7 +124,7 @@ def transfer(dataset: Dataset) -> Choice:
         fine_tune_epochs=6,
         fine_tune_rate=0.1,
         fine_tune_augment="light",
-        tta=True,
+        tta="mirror",
         calibrate=True,
     )
     return Choice(ModelConfig("efficientnet_lite0", weights="imagenet"), recipe)
@@ -134,7 +140,7 @@ _MANY = Recipe(
     warmup=0.2,
     label_smoothing=0.2,
     augment="light",
-    tta=True,
+    tta="shift",
     calibrate=True,
 )
 _FEW = Recipe(
@@ -143,7 +149,7 @@ _FEW = Recipe(
     schedule="one-cycle",
     label_smoothing=0.1,
     augment="light",
-    tta=True,
+    tta="shift",
     calibrate=True,
 )
 

@@ -6,6 +6,7 @@ import pytest
 from cnnflow.errors import DataError, RunError
 from cnnflow.evaluation.predictions import predict
 from cnnflow.evaluation.predictions_file import read_predictions, write_predictions
+from cnnflow.evaluation.views import View
 
 
 class Brightness:
@@ -48,9 +49,9 @@ def test_one_sigmoid_unit_gives_two_columns():
     np.testing.assert_array_equal(result[:, 1], Brightness(units=1).predict_on_batch(images(5))[:, 0])
 
 
-def test_flip_averages_with_the_mirrored_picture():
+def test_views_are_averaged():
     plain = predict(Brightness(), images(9), batch_size=4)
-    flipped = predict(Brightness(), images(9), batch_size=4, flip=True)
+    flipped = predict(Brightness(), images(9), batch_size=4, views=(View(), View(mirrored=True)))
     np.testing.assert_allclose(flipped, plain.mean(axis=1, keepdims=True).repeat(2, axis=1), rtol=1e-6)
 
 

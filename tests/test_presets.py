@@ -46,8 +46,8 @@ def test_the_fast_choice_follows_the_pictures() -> None:
     assert (many.recipe.epochs, many.recipe.optimizer) == (18, "sgd")
     assert "softmax: there are 3 classes" in many.reasons
     grey = find_preset("fast").choose(_dataset([5000, 5000, 5000], 28, channels=1))
-    assert (grey.recipe.augment, grey.recipe.tta) == ("none", False), "never trained on mirrored pictures"
-    assert (many.recipe.augment, many.recipe.tta) == ("light", True)
+    assert (grey.recipe.augment, grey.recipe.tta) == ("none", "none"), "never trained on mirrored pictures"
+    assert (many.recipe.augment, many.recipe.tta) == ("light", "shift")
 
 
 def test_the_best_choice_tunes_a_backbone_on_few_photos_only() -> None:

@@ -15,6 +15,7 @@ from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe
 from cnnflow.data.sources import load
 from cnnflow.errors import DataError, RunError
 from cnnflow.evaluation.predictions_file import read_predictions
+from cnnflow.evaluation.views import View
 from cnnflow.events import Event, Note
 from cnnflow.experiments.classify import classify
 from cnnflow.experiments.judge import judge
@@ -67,7 +68,7 @@ def test_judging_it_again_gives_the_same_figures(done: RunResult) -> None:
     again = judge(done.folder)
     assert again.metrics.accuracy == done.metrics["test_accuracy"]
     assert again.metrics.loss == pytest.approx(done.metrics["test_loss"], abs=1e-6)
-    assert judge(done.folder, flip=True).images == 400
+    assert judge(done.folder, tta="shift").images == 400
 
 
 def test_the_last_snapshot_does_not_depend_on_the_process_that_wrote_it(done: RunResult) -> None:
@@ -78,13 +79,13 @@ def test_the_last_snapshot_does_not_depend_on_the_process_that_wrote_it(done: Ru
 
 
 def test_what_is_judged_with_mirror_images_is_used_with_them(tmp_path: Path) -> None:
-    recipe = Recipe(epochs=1, tta=True)
+    recipe = Recipe(epochs=1, tta="mirror")
     result = run(FitConfig(DataConfig("fashion", limit=200), recipe=recipe), create_run(tmp_path, "mirrored"))
-    assert load_trained(result.folder).flip
+    assert load_trained(result.folder).views == (View(), View(mirrored=True))
     as_the_run = judge(result.folder)
-    assert as_the_run.flip
+    assert as_the_run.views == (View(), View(mirrored=True))
     assert as_the_run.metrics.loss == pytest.approx(result.metrics["test_loss"], abs=1e-6)
-    assert judge(result.folder, flip=False).metrics.loss != pytest.approx(result.metrics["test_loss"], abs=1e-6)
+    assert judge(result.folder, tta="none").metrics.loss != pytest.approx(result.metrics["test_loss"], abs=1e-6)
 
 
 def test_a_calibrated_run_keeps_a_calibrated_model(tmp_path: Path) -> None:

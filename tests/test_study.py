@@ -64,7 +64,7 @@ def test_variants_differ_in_their_factor_alone(factor):
 
 
 def test_each_part_of_a_recipe_is_left_out_once():
-    recipe = Recipe(optimizer="sgd", momentum=0.9, schedule="linear", warmup=0.1, augment="light", tta=True)
+    recipe = Recipe(optimizer="sgd", momentum=0.9, schedule="linear", warmup=0.1, augment="light", tta="mirror")
     base = dataclasses.replace(BASE, recipe=recipe)
     variants = variants_of("parts", base)
     assert [variant.name for variant in variants] == [
@@ -91,7 +91,7 @@ def test_variants_are_compared_with_the_one_that_is_the_base(factor, name):
 
 def test_a_grid_has_every_combination():
     grid = grid_of(["augmentation", "batch-size"], BASE)
-    assert len(grid) == 4 * 5
+    assert len(grid) == 5 * 5
     assert grid[0].name == "none + 16 images"
     assert grid[0].applied(BASE).recipe == dataclasses.replace(BASE.recipe, augment="none", batch_size=16)
     with pytest.raises(OptionError, match="its own good rate"):

@@ -13,6 +13,7 @@ from cnnflow.errors import OptionError
 from cnnflow.evaluation.metrics import evaluate
 from cnnflow.evaluation.predictions import predict
 from cnnflow.evaluation.temperature import best_temperature, calibrate
+from cnnflow.evaluation.views import views_of
 from cnnflow.models.tutorial import basic_cnn, flower_cnn
 
 
@@ -50,8 +51,9 @@ def test_a_few_images_that_are_all_right_make_nothing_certain() -> None:
 
 
 @pytest.mark.parametrize("classes", [10, 2])
-@pytest.mark.parametrize("flip", [False, True])
-def test_classes_stay_and_the_loss_falls(classes: int, flip: bool) -> None:
+@pytest.mark.parametrize("tta", ["none", "mirror"])
+def test_classes_stay_and_the_loss_falls(classes: int, tta: str) -> None:
+    views = views_of(tta, (28, 28), mirror=True)
     images = fashion.load(DataConfig("fashion", classes=("Sandal", "Bag") if classes == 2 else ())).train
     keep = np.flatnonzero(images.labels < classes)[:600]
     images = images.take(keep)
@@ -62,14 +64,14 @@ def test_classes_stay_and_the_loss_falls(classes: int, flip: bool) -> None:
     labels = np.where(rng.random(len(images)) < 0.25, rng.integers(0, classes, len(images)), images.labels)
     images = type(images)(images.images, labels, images.class_names, images.origins)
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][-1]
-    while (before := predict(model, images.images, flip=False)).max(axis=1).mean() < 0.98:
+    while (before := predict(model, images.images)).max(axis=1).mean() < 0.98:
         dense.set_weights([2 * weights for weights in dense.get_weights()])
-    loss = evaluate(predict(model, images.images, flip=flip), images.labels, images.class_names).loss
-    temperature = calibrate(model, images, flip=flip)
-    after = predict(model, images.images, flip=False)
+    loss = evaluate(predict(model, images.images, views=views), images.labels, images.class_names).loss
+    temperature = calibrate(model, images, views=views)
+    after = predict(model, images.images)
     assert temperature > 1
     np.testing.assert_array_equal(after.argmax(axis=1), before.argmax(axis=1))
-    assert evaluate(predict(model, images.images, flip=flip), images.labels, images.class_names).loss < loss
+    assert evaluate(predict(model, images.images, views=views), images.labels, images.class_names).loss < loss
 
 
 def test_a_model_without_a_dense_layer_is_refused() -> None:

@@ -139,7 +139,7 @@ def test_only_strong_mixes_and_none_does_nothing():
     assert [name for name in AUGMENTATIONS if augmentation(name, mirror=True).mix] == ["strong"]
 
 
-@pytest.mark.parametrize("name", ["light", "tutorial", "strong"])
+@pytest.mark.parametrize("name", ["light", "erase", "tutorial", "strong"])
 def test_presets_flip_where_the_dataset_allows_it_and_nowhere_else(name):
     # White on the left half: after any small movement the left is still the lighter one, unless flipped.
     image = np.zeros((1, 32, 32, 1), np.uint8)
@@ -152,6 +152,17 @@ def test_presets_flip_where_the_dataset_allows_it_and_nowhere_else(name):
 
     assert 0.35 < flipped(True) < 0.65
     assert flipped(False) == 0
+
+
+def test_erase_moves_by_a_pixel_and_erases_in_half_of_the_pictures():
+    images = np.zeros((1000, 28, 28, 1), np.uint8)
+    images[:, 13:15, 13:15] = 200
+    changed = augmentation("erase", mirror=True).images(images, np.random.default_rng(1))[..., 0]
+    assert set(np.unique(changed)) == {0, 1, 200}  # 1 is the mean, which a rectangle is filled with
+    assert 0.45 < (changed == 1).any(axis=(1, 2)).mean() < 0.55
+    whole = changed[(changed == 200).sum(axis=(1, 2)) == 4]
+    np.testing.assert_array_equal(np.unique(np.nonzero(whole == 200)[1]), [12, 13, 14, 15])
+    np.testing.assert_array_equal(np.unique(np.nonzero(whole == 200)[2]), [12, 13, 14, 15])
 
 
 def test_the_tutorial_preset_reaches_the_ranges_of_the_document():

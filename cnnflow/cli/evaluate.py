@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnflow.cli.options import BackendOption, JsonOption, LanguageOption, RunArgument, RunsOption, use_backend
+from cnnflow.cli.options import (
+    BackendOption,
+    JsonOption,
+    LanguageOption,
+    RunArgument,
+    RunsOption,
+    TtaOption,
+    use_backend,
+)
 from cnnflow.cli.output import print_json, results, show_events
 
 if TYPE_CHECKING:
@@ -18,12 +26,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Other images; default: the run's test images.")
     ] = None,
-    tta: Annotated[
-        bool | None,
-        typer.Option(
-            "--tta/--no-tta", help="Average over each picture and its mirror image, or not; default: as the run did."
-        ),
-    ] = None,
+    tta: TtaOption = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where a named dataset's files are.")] = None,
     language: LanguageOption = "en",
     runs: RunsOption = Path("runs"),
@@ -32,7 +35,7 @@ def evaluate(
 ) -> None:
     """Show accuracy, loss, calibration, and precision, recall and F1 of each class.
 
-    Examples: `cnnflow evaluate last`, `cnnflow evaluate last other_photos/ --tta`.
+    Examples: `cnnflow evaluate last`, `cnnflow evaluate last other_photos/ --tta mirror`.
     """
     use_backend(backend)
     from cnnflow.experiments.judge import judge
@@ -40,16 +43,17 @@ def evaluate(
 
     folder = find_run(runs, run)
     with show_events() as on_event:
-        judged = judge(folder, data, data_dir=data_dir, flip=tta, on_event=on_event)
+        judged = judge(folder, data, data_dir=data_dir, tta=tta, on_event=on_event)
     if json:
         print_json(
-            {"run": str(folder.path), "data": judged.source, "images": judged.images, "tta": judged.flip}
+            {"run": str(folder.path), "data": judged.source, "images": judged.images, "views": len(judged.views)}
             | judged.metrics.to_dict()
         )
         return
     console = results()
     console.print(
-        f"{folder.name} on {judged.images:,} images of {judged.source}" + (", mirrored too" if judged.flip else ""),
+        f"{folder.name} on {judged.images:,} images of {judged.source}"
+        + (f", each seen {len(judged.views)} times" if len(judged.views) > 1 else ""),
         soft_wrap=True,
     )
     metrics = judged.metrics

@@ -93,7 +93,7 @@ def fit(
         typer.Option(help="Keep a moving average of the weights, such as 0.999.", rich_help_panel=_TRAINING),
     ] = None,
     augment: Annotated[
-        str | None, typer.Option(help="none, light, tutorial or strong.", rich_help_panel=_TRAINING)
+        str | None, typer.Option(help="none, light, erase, tutorial or strong.", rich_help_panel=_TRAINING)
     ] = None,
     class_weights: Annotated[
         bool | None,
@@ -136,10 +136,9 @@ def fit(
         typer.Option(help="Its augmentation; default: the same as the head's.", rich_help_panel=_TRAINING),
     ] = None,
     tta: Annotated[
-        bool | None,
+        str | None,
         typer.Option(
-            "--tta/--no-tta",
-            help="Judge each picture and its mirror image, averaged; also in `predict` later.",
+            help="Judge each picture averaged with its mirror image (mirror), also shifted (shift), or alone (none).",
             rich_help_panel=_TRAINING,
         ),
     ] = None,

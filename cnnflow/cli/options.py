@@ -22,6 +22,10 @@ BackendOption = Annotated[
 LanguageOption = Annotated[
     str, typer.Option("--language", help="Show class names in this language, where the dataset has them: en, ko.")
 ]
+TtaOption = Annotated[
+    str | None,
+    typer.Option(help="Average over each picture's views: none, mirror or shift; default: as the run did."),
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, its name, or `last`.")]
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnflow.cli.options import BackendOption, LanguageOption, RunArgument, RunsOption, use_backend
+from cnnflow.cli.options import BackendOption, LanguageOption, RunArgument, RunsOption, TtaOption, use_backend
 from cnnflow.cli.output import print_json, results, show_events
 from cnnflow.config import one_of
 from cnnflow.errors import DataError, OptionError
@@ -26,12 +26,7 @@ def predict(
     top: Annotated[int, typer.Option(help="How many classes to show for each picture.")] = 3,
     output: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    tta: Annotated[
-        bool | None,
-        typer.Option(
-            "--tta/--no-tta", help="Average over each picture and its mirror image, or not; default: as the run did."
-        ),
-    ] = None,
+    tta: TtaOption = None,
     language: LanguageOption = "en",
     runs: RunsOption = Path("runs"),
     backend: BackendOption = None,
@@ -51,7 +46,7 @@ def predict(
 
     trained = load_trained(find_run(runs, run))
     with show_events() as on_event:
-        found = list(classify(trained, files, top=top, flip=tta, on_event=on_event))
+        found = list(classify(trained, files, top=top, tta=tta, on_event=on_event))
     _print(found, "json" if json else output, trained.names_in(language))
     if any(picture.reason for picture in found):
         raise typer.Exit(1)

@@ -1,6 +1,6 @@
 """Images -> class probabilities, on any backend."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cnnflow.data.image_set import Images
 from cnnflow.errors import DataError
+from cnnflow.evaluation.views import PLAIN, View
 from cnnflow.events import OnEvent, Progress, ignore
 
 
@@ -20,15 +21,19 @@ class Predictor(Protocol):
 
 
 def predict(
-    model: Predictor, images: Images, *, batch_size: int = 256, flip: bool = False, on_event: OnEvent = ignore
+    model: Predictor,
+    images: Images,
+    *,
+    batch_size: int = 256,
+    views: Sequence[View] = PLAIN,
+    on_event: OnEvent = ignore,
 ) -> NDArray[np.float32]:
     """Class probabilities, float32 `[n, classes]`, of uint8 images `[n, height, width, channels]`.
 
     Every batch has one shape (the last is filled up), so that a backend that compiles for a shape does it once; stored
     images are read a batch at a time. A model with one sigmoid unit gives two columns, `1 - p` and `p`.
 
-    With `flip` each picture is also shown mirrored left to right, and the two answers are averaged (test-time
-    augmentation; Krizhevsky et al. 2012, section 4.1).
+    With several `views` each picture is shown in each of them, and the answers are averaged (`views_of`).
 
     Raises:
         DataError: the images have not the shape that the model takes.
@@ -37,23 +42,27 @@ def predict(
         >>> probabilities = predict(keras.saving.load_model("model.keras"), images)
         >>> probabilities.argmax(axis=1)
     """
-    found = predict_views(model, images, batch_size=batch_size, flip=flip, on_event=on_event)
-    return found[0] if len(found) == 1 else (found[0] + found[1]) * np.float32(0.5)
+    found = predict_views(model, images, batch_size=batch_size, views=views, on_event=on_event)
+    return found[0] if len(found) == 1 else np.mean(found, axis=0, dtype=np.float32)
 
 
 def predict_views(
-    model: Predictor, images: Images, *, batch_size: int = 256, flip: bool = False, on_event: OnEvent = ignore
+    model: Predictor,
+    images: Images,
+    *,
+    batch_size: int = 256,
+    views: Sequence[View] = PLAIN,
+    on_event: OnEvent = ignore,
 ) -> list[NDArray[np.float32]]:
-    """What `predict` averages: the probabilities of the images, and with `flip` those of their mirror images."""
+    """What `predict` averages: the probabilities of the images in each of the `views`."""
     _check_shape(model, images)
     # Keras's `predict_on_batch` rather than `predict`: as fast or faster on every backend (on TensorFlow by far, for
     # one batch), nothing is rebuilt with each call, and on JAX it leaves the variables whole when a call fails.
-    parts: list[list[NDArray[np.float32]]] = [[], []] if flip else [[]]
+    parts: list[list[NDArray[np.float32]]] = [[] for _ in views]
     done = 0
     for batch, size in _batches(images, batch_size):
-        parts[0].append(_outputs(model, batch)[:size])
-        if flip:
-            parts[1].append(_outputs(model, np.ascontiguousarray(batch[:, :, ::-1]))[:size])
+        for part, view in zip(parts, views, strict=True):
+            part.append(_outputs(model, view.of(batch))[:size])
         done += size
         on_event(Progress("predict", done, len(images)))
     return [np.concatenate(view) for view in parts]

@@ -10,13 +10,14 @@ from scipy.optimize import minimize_scalar
 from cnnflow.data.image_set import ImageSet
 from cnnflow.errors import OptionError
 from cnnflow.evaluation.predictions import predict_views
+from cnnflow.evaluation.views import PLAIN, View
 
 # Beyond a factor of 20 either way a network knows nothing, or the validation images are far too few.
 _RANGE = np.log(20)
 _SMALLEST = 1e-30
 
 
-def calibrate(model: keras.Model, validation: ImageSet, *, flip: bool = False) -> float:
+def calibrate(model: keras.Model, validation: ImageSet, *, views: Sequence[View] = PLAIN) -> float:
     """Divide the logits of `model` by the temperature that suits `validation` best, and return that temperature.
 
     No prediction changes, only how sure it is; networks trained with smoothed labels are far too unsure without it.
@@ -26,7 +27,7 @@ def calibrate(model: keras.Model, validation: ImageSet, *, flip: bool = False) -
     Args:
         model: returns probabilities, by softmax or one sigmoid unit after its last dense layer, and is changed.
         validation: images that the model was not trained on; not the test images.
-        flip: whether the model's answers are averaged over each picture and its mirror image; see `predict`.
+        views: over which the model's answers are averaged; see `predict`.
 
     Raises:
         OptionError: the model has no dense layer.
@@ -38,7 +39,7 @@ def calibrate(model: keras.Model, validation: ImageSet, *, flip: bool = False) -
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     if not dense:
         raise OptionError(f"{model.name} has no dense layer to calibrate; end it with one")
-    temperature = best_temperature(predict_views(model, validation.images, flip=flip), validation.labels)
+    temperature = best_temperature(predict_views(model, validation.images, views=views), validation.labels)
     dense[-1].set_weights([weights / np.float32(temperature) for weights in dense[-1].get_weights()])
     return temperature
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnflow.data.decode import Decoded, decode_many
 from cnnflow.evaluation.predictions import predict
+from cnnflow.evaluation.views import View, views_of
 from cnnflow.events import OnEvent, ignore
 from cnnflow.training.trained import Trained
 
@@ -31,26 +32,29 @@ class Classified:
 
 
 def classify(
-    trained: Trained, files: Sequence[Path], *, top: int = 3, flip: bool | None = None, on_event: OnEvent = ignore
+    trained: Trained, files: Sequence[Path], *, top: int = 3, tta: str | None = None, on_event: OnEvent = ignore
 ) -> Iterator[Classified]:
     """What `trained` says about each of `files`, in their order; a file that cannot be read does not stop the others.
 
-    With `flip` each picture is averaged with its mirror image; None: as the run did when it was judged.
+    `tta` names the views over which each answer is averaged, as in `Recipe`; None: as the run did when it was judged.
     Memory holds a few hundred decoded pictures at a time, however many files there are.
 
     Example:
         >>> for picture in classify(trained, [Path("a.jpg"), Path("b.png")]):
         ...     print(picture.path, picture.reason or picture.top)
     """
-    flip = trained.flip if flip is None else flip
+    size = (trained.resize.height, trained.resize.width)
+    views = trained.views if tta is None else views_of(tta, size, mirror=trained.mirror)
     decoded = decode_many(files, trained.resize, on_event=on_event)
     while block := list(islice(decoded, _AT_ONCE)):
-        yield from _classify_block(trained, block, top, flip)
+        yield from _classify_block(trained, block, top, views)
 
 
-def _classify_block(trained: Trained, block: Sequence[Decoded], top: int, flip: bool) -> Iterator[Classified]:
+def _classify_block(
+    trained: Trained, block: Sequence[Decoded], top: int, views: Sequence[View]
+) -> Iterator[Classified]:
     images = [decoded.image for decoded in block if decoded.image is not None]
-    probabilities = predict(trained.model, np.stack(images), flip=flip) if images else np.zeros((0, 0), np.float32)
+    probabilities = predict(trained.model, np.stack(images), views=views) if images else np.zeros((0, 0), np.float32)
     rows = iter(probabilities)
     for decoded in block:
         if decoded.fault is not None:

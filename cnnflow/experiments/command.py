@@ -11,7 +11,6 @@ from cnnflow.presets import find_preset
 _SWITCHES = {
     "batch_norm": ("--batch-norm", "--no-batch-norm"),
     "class_weights": ("--class-weights", "--no-class-weights"),
-    "tta": ("--tta", "--no-tta"),
     "calibrate": ("--calibrate", "--no-calibrate"),
     "keep_best": ("--keep-best", "--keep-last"),
     "strict": ("--strict", None),

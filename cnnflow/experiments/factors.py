@@ -29,7 +29,7 @@ _LEFT_OUT: Mapping[str, Any] = MappingProxyType(
         "class_weights": False,
         "fine_tune": None,
         "fine_tune_augment": "none",
-        "tta": False,
+        "tta": "none",
     }
 )
 

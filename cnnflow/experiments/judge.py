@@ -12,6 +12,7 @@ from cnnflow.data.split import split
 from cnnflow.errors import DataError
 from cnnflow.evaluation.metrics import Metrics, evaluate
 from cnnflow.evaluation.predictions import predict
+from cnnflow.evaluation.views import View, views_of
 from cnnflow.events import OnEvent, ignore
 from cnnflow.experiments.run import read_config
 from cnnflow.training.run_folder import RunFolder
@@ -27,14 +28,14 @@ class Judged:
         source: what the images are, for people.
         images: how many there were.
         metrics: the figures.
-        flip: whether they are for each picture averaged with its mirror image.
+        views: they are for each picture averaged over these.
     """
 
     trained: Trained
     source: str
     images: int
     metrics: Metrics
-    flip: bool
+    views: tuple[View, ...]
 
 
 def judge(
@@ -42,7 +43,7 @@ def judge(
     source: str | None = None,
     *,
     data_dir: Path | None = None,
-    flip: bool | None = None,
+    tta: str | None = None,
     on_event: OnEvent = ignore,
 ) -> Judged:
     """Judge the model of the run in `folder`.
@@ -52,7 +53,7 @@ def judge(
         source: other images, as `cnnflow fit` takes them; their test split where they have one, else all of them.
             None: the run's own test images.
         data_dir: where a named dataset's files are.
-        flip: average each prediction with that for the mirrored image; None: as the run does.
+        tta: the views over which each prediction is averaged, as in `Recipe`; None: as the run does.
         on_event: receives progress.
 
     Raises:
@@ -60,9 +61,9 @@ def judge(
     """
     trained = load_trained(folder)
     images, name = _own_test_images(folder) if source is None else _other_images(trained, source, data_dir, on_event)
-    flip = trained.flip if flip is None else flip
-    probabilities = predict(trained.model, images.images, flip=flip, on_event=on_event)
-    return Judged(trained, name, len(images), evaluate(probabilities, images.labels, trained.class_names), flip)
+    views = trained.views if tta is None else views_of(tta, images.image_shape[:2], mirror=trained.mirror)
+    probabilities = predict(trained.model, images.images, views=views, on_event=on_event)
+    return Judged(trained, name, len(images), evaluate(probabilities, images.labels, trained.class_names), views)
 
 
 def _own_test_images(folder: RunFolder) -> tuple[ImageSet, str]:

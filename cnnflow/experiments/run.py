@@ -19,6 +19,7 @@ from cnnflow.evaluation.metrics import Metrics, evaluate
 from cnnflow.evaluation.predictions import predict
 from cnnflow.evaluation.predictions_file import write_predictions
 from cnnflow.evaluation.temperature import calibrate
+from cnnflow.evaluation.views import View, views_of
 from cnnflow.events import Caution, EpochDone, Event, Note, OnEvent, ignore
 from cnnflow.files import write_json, write_text, write_with
 from cnnflow.models.catalog import build
@@ -135,14 +136,14 @@ def _finish(
     result: FitResult,
     on_event: OnEvent,
 ) -> dict[str, Any]:
-    flip = config.recipe.tta and dataset.mirror
+    views = views_of(config.recipe.tta, splits.train.image_shape[:2], mirror=dataset.mirror)
     if config.recipe.calibrate:
-        temperature = calibrate(model, splits.validation, flip=flip)
+        temperature = calibrate(model, splits.validation, views=views)
         on_event(Note(f"calibrated on the validation images: logits divided by {temperature:.3g}"))
     write_with(folder.model, model.save)
-    write_json(folder.classes, describe_classes(dataset, splits.train, flip=flip))
+    write_json(folder.classes, describe_classes(dataset, splits.train, views=views))
     on_event(Note("evaluating on the training, validation and test images"))
-    found = {name: _judge(model, images, flip, on_event) for name, images in _named(splits).items()}
+    found = {name: _judge(model, images, views, on_event) for name, images in _named(splits).items()}
     test, probabilities = found["test"]
     write_predictions(
         folder.predictions, probabilities, splits.test.labels, splits.test.class_names, splits.test.origins
@@ -154,8 +155,8 @@ def _finish(
     return metrics
 
 
-def _judge(model: keras.Model, images: ImageSet, flip: bool, on_event: OnEvent) -> tuple[Metrics, Any]:
-    probabilities = predict(model, images.images, flip=flip, on_event=on_event)
+def _judge(model: keras.Model, images: ImageSet, views: Sequence[View], on_event: OnEvent) -> tuple[Metrics, Any]:
+    probabilities = predict(model, images.images, views=views, on_event=on_event)
     return evaluate(probabilities, images.labels, images.class_names), probabilities
 
 
@@ -196,7 +197,7 @@ def _metrics(
     }
 
 
-def describe_classes(dataset: Dataset, images: ImageSet, *, flip: bool) -> dict[str, Any]:
+def describe_classes(dataset: Dataset, images: ImageSet, *, views: Sequence[View]) -> dict[str, Any]:
     """The content of classes.json: all that a caller of the model must know besides the model."""
     height, width, channels = images.image_shape
     color = "gray" if channels == 1 else "rgb"
@@ -204,7 +205,8 @@ def describe_classes(dataset: Dataset, images: ImageSet, *, flip: bool) -> dict[
         "class_names": list(images.class_names),
         "labels_in": {language: list(names) for language, names in (dataset.labels_in or {}).items()},
         "resize": dataset.resize or {"height": height, "width": width, "fit": "stretch", "color": color},
-        "flip": flip,
+        "mirror": dataset.mirror,
+        "views": [view.to_dict() for view in views],
     }
 
 

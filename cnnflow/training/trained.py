@@ -8,6 +8,7 @@ import keras
 
 from cnnflow.data.resize import Resize
 from cnnflow.errors import CnnflowError, RunError
+from cnnflow.evaluation.views import PLAIN, View
 from cnnflow.kernels import accelerate
 from cnnflow.training.run_folder import RunFolder
 
@@ -21,14 +22,16 @@ class Trained:
         class_names: a name for each column of the probabilities.
         labels_in: the same in other languages, by language code.
         resize: how a picture of any size becomes one that the model takes.
-        flip: whether its figures are for each picture averaged with its mirror image, as its users should then do.
+        mirror: whether a picture flipped left to right still shows its class.
+        views: its figures are for each picture averaged over these, as its users should then do.
     """
 
     model: keras.Model
     class_names: tuple[str, ...]
     labels_in: dict[str, tuple[str, ...]]
     resize: Resize
-    flip: bool = False
+    mirror: bool = False
+    views: tuple[View, ...] = PLAIN
 
     def names_in(self, language: str) -> tuple[str, ...]:
         """The class names in `language`, or in the dataset's own where it has none in that."""
@@ -52,9 +55,9 @@ def load_trained(folder: RunFolder) -> Trained:
         resize = Resize.from_dict(content["resize"])
         labels_in = {language: tuple(names) for language, names in content["labels_in"].items()}
         # safe_mode: a model file that carries Python code is refused.
-        flip = content.get("flip", False) is True
+        views = tuple(View.from_dict(view) for view in content["views"])
         model = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, CnnflowError) as error:
         raise RunError(f"the model of {folder.path} cannot be loaded ({error}); train it anew") from error
     accelerate(model)
-    return Trained(model, tuple(content["class_names"]), labels_in, resize, flip)
+    return Trained(model, tuple(content["class_names"]), labels_in, resize, content["mirror"] is True, views)

@@ -10,7 +10,7 @@ training are PyTorch's own.
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cnnflow.config import FitConfig, Recipe, from_toml
 from cnnflow.data.image_set import ImageSet
 from cnnflow.data.sources import load
 from cnnflow.data.split import Splits, split
+from cnnflow.evaluation.views import PLAIN, View, views_of
 from cnnflow.models.whitening import partial_identity, whitening_filters
 from cnnflow.training.schedule import SCHEDULES, with_warmup
 from cnnflow.training.stages import fine_tuning
@@ -117,14 +118,14 @@ def tensor(images: np.ndarray) -> Any:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=LAYOUT)
 
 
-def outputs(called: Callable[[Any], Any], images: Any, *, flip: bool, batch: int = 128) -> Any:
-    """Probabilities `[n, classes]`, averaged over mirror images with `flip`."""
+def outputs(called: Callable[[Any], Any], images: Any, views: Sequence[View] = PLAIN, *, batch: int = 128) -> Any:
+    """Probabilities `[n, classes]`, averaged over the views."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(images), batch):
             some = np.asarray(images[start : start + batch])
-            views = [some, some[:, :, ::-1]] if flip else [some]
-            parts.append(sum(_probabilities(called(tensor(np.ascontiguousarray(v)))) for v in views) / len(views))
+            shown = (some if some.ndim == 2 else view.of(some) for view in views)
+            parts.append(sum(_probabilities(called(tensor(seen))) for seen in shown) / len(views))
     return torch.cat(parts)
 
 
@@ -135,8 +136,10 @@ def _probabilities(logits: Any) -> Any:
     return torch.softmax(logits, 1)
 
 
-def accuracy_and_loss(called: Callable[[Any], Any], images: ImageSet, *, flip: bool = False) -> tuple[float, float]:
-    found = outputs(called, images.images, flip=flip)
+def accuracy_and_loss(
+    called: Callable[[Any], Any], images: ImageSet, views: Sequence[View] = PLAIN
+) -> tuple[float, float]:
+    found = outputs(called, images.images, views)
     labels = torch.from_numpy(images.labels)
     loss = -torch.log(found[torch.arange(len(labels)), labels].clamp(1e-7)).mean()
     return float((found.argmax(1) == labels).float().mean()), float(loss)
@@ -251,7 +254,8 @@ def main() -> None:
         train_backbone(module, splits, config, common)
     seconds = time.perf_counter() - began
     module.eval()
-    accuracy, _ = accuracy_and_loss(module, splits.test, flip=config.recipe.tta and dataset.mirror)
+    views = views_of(config.recipe.tta, splits.test.image_shape[:2], mirror=dataset.mirror)
+    accuracy, _ = accuracy_and_loss(module, splits.test, views)
     print(json.dumps({"seconds": seconds, "test_accuracy": accuracy}), flush=True)
 
 
