@@ -50,10 +50,11 @@ def test_the_second_stage_is_slower_and_the_history_is_one() -> None:
     second = TrainingState(
         epoch=1, history=({"epoch": 1, "val_loss": 0.4, "seconds": 2.0},), best_loss=0.4, best_epoch=0, seconds=2.0
     )
-    both = joined(first, second)
+    both = joined(first, second, best_is_second=True)
     assert [(row["epoch"], row["seconds"]) for row in both.history] == [(1, 3.0), (2, 5.0)]
     assert (both.best_epoch, both.best_loss, both.seconds) == (1, 0.4, 5.0)
-    assert joined(second, first).best_epoch == 0
+    kept = joined(first, second, best_is_second=False)
+    assert (kept.best_epoch, kept.best_loss, kept.seconds) == (0, 0.5, 5.0)
 
 
 @pytest.mark.slow
@@ -86,3 +87,19 @@ def test_head_then_top_in_one_history_and_resumed_to_the_last_bit(splits: Splits
         assert stopped == "interrupted"
         resumed, _, _ = run(tmp_path / str(stop_after), 10**6)
         assert _values(resumed) == _values(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "undone"), [(0.01, False), (300.0, True)])
+def test_tuning_that_ruins_the_network_is_undone(splits: Splits, rate: float, undone: bool) -> None:
+    recipe = Recipe(epochs=3, batch_size=32, keep_best=True, fine_tune=0.1, fine_tune_epochs=1, fine_tune_rate=rate)
+    config = FitConfig(DataConfig("fashion"), ModelConfig("efficientnet_lite0", weights="imagenet"), recipe)
+    head_alone = FitConfig(config.data, config.model, replace(recipe, fine_tune=None))
+    weights, notes = [], []
+    for one in (head_alone, config):
+        model = build(one.model, (28, 28, 1), 10, seed=0)
+        result = train(model, splits, one, on_event=notes.append)
+        weights.append(_values(model))
+    assert any("raised the validation loss" in note.message for note in notes if isinstance(note, Note)) == undone
+    assert (weights[0] == weights[1]) == undone
+    assert (result.state.best_epoch < 3) == undone

@@ -26,6 +26,9 @@ from cnnflow.training.state import Row, TrainingState
 from cnnflow.training.stopping import ShouldStop, never
 
 _IMAGES_TO_START_FROM = 5000
+# The head's lowest validation loss is the lowest of many epochs, and on a few hundred images partly luck. Of 868 photos
+# of two flowers that neither stage had seen, the head had 23 wrong, and after tuning it had 7.
+_CLEARLY_WORSE = 1.1
 
 Fit = Callable[..., FitResult]
 
@@ -141,13 +144,15 @@ def _fine_tune(
         on_event=_after(first.state.history, first.state.seconds, on_event),
         **common,
     )
-    worse = second.state.best_loss > first.state.best_loss
+    worse = second.state.best_loss > _CLEARLY_WORSE * first.state.best_loss
     if recipe.keep_best and worse and second.stopped != "interrupted":
-        on_event(Note("fine-tuning did not lower the validation loss: the weights from before it are kept"))
+        on_event(Note("fine-tuning raised the validation loss: the weights from before it are kept"))
         for variable, value in zip(model.weights, before, strict=True):
             variable.assign(value)
     return FitResult(
-        joined(first.state, second.state), second.stopped, first.snapshot_seconds + second.snapshot_seconds
+        joined(first.state, second.state, best_is_second=not worse),
+        second.stopped,
+        first.snapshot_seconds + second.snapshot_seconds,
     )
 
 
@@ -161,15 +166,14 @@ def fine_tuning(recipe: Recipe) -> Recipe:
     )
 
 
-def joined(first: TrainingState, second: TrainingState) -> TrainingState:
-    """One state for two stages, with one history."""
+def joined(first: TrainingState, second: TrainingState, *, best_is_second: bool) -> TrainingState:
+    """One state for two stages, with one history; its best epoch is that of the second or of the first."""
     epochs = len(first.history)
-    best_is_second = second.best_loss < first.best_loss
     return dataclasses.replace(
         second,
         epoch=epochs + second.epoch,
         history=(*first.history, *_later(second.history, epochs, first.seconds)),
-        best_loss=min(first.best_loss, second.best_loss),
+        best_loss=second.best_loss if best_is_second else first.best_loss,
         best_epoch=epochs + second.best_epoch if best_is_second else first.best_epoch,
         seconds=first.seconds + second.seconds,
         timed_seconds=first.timed_seconds + second.timed_seconds,
