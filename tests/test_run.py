@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 import subprocess
 import sys
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_pictures import photo_folder
 from PIL import Image
+from rich.console import Console
 
+from cnnflow.cli.summary import print_summary
 from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe
 from cnnflow.data.sources import load
 from cnnflow.errors import DataError, RunError
@@ -43,6 +47,7 @@ def test_the_folder_holds_everything(done: RunResult) -> None:
     assert metrics == done.metrics
     assert set(metrics) >= PROMISED
     assert metrics["limit"] == 400
+    assert metrics["train_images_judged"] == 400
     assert metrics["generalization_gap"] == metrics["train_accuracy"] - metrics["test_accuracy"]
     assert metrics["test_accuracy"] > 0.4
     with folder.history.open(newline="") as file:
@@ -183,3 +188,18 @@ def test_the_seed_decides_the_weights_and_not_the_split(tmp_path: Path) -> None:
     other = run(FitConfig(config.data, config.model, config.recipe, seed=6), create_run(tmp_path, "x"))
     assert first.folder.split.read_text() == other.folder.split.read_text()
     assert first.metrics["test_loss"] != other.metrics["test_loss"]
+
+
+def test_as_many_training_images_are_judged_as_there_are_test_images(tmp_path: Path) -> None:
+    photos = photo_folder(tmp_path / "photos", {"daisy": 40, "rose": 40})
+    config = FitConfig(DataConfig(str(photos), size=(16, 16)), ModelConfig("dense_net"), Recipe(epochs=1))
+    notes: list[Event] = []
+    done = run(config, create_run(tmp_path, "photos"), on_event=notes.append)
+    assert done.metrics["images"] == {"train": 56, "validation": 12, "test": 12}
+    assert done.metrics["train_images_judged"] == 12
+    assert (12 * done.metrics["train_accuracy"]).is_integer()
+    said = [note.message for note in notes if isinstance(note, Note)]
+    assert "evaluating on 12 of the training images, and on the validation and test images" in said
+    console = Console(file=io.StringIO(), width=80)
+    print_summary(console, done.metrics, done.folder)
+    assert "12 of 56 images" in console.file.getvalue()

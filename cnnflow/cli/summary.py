@@ -15,13 +15,15 @@ _LARGE_GAP = 0.05
 
 def print_summary(console: Console, metrics: Mapping[str, Any], folder: RunFolder) -> None:
     """Print what a run came to and where its files are."""
-    counts = metrics["images"]
+    counts = {name: f"{count:,} images" for name, count in metrics["images"].items()}
+    if metrics["train_images_judged"] < metrics["images"]["train"]:
+        counts["train"] = f"{metrics['train_images_judged']:,} of {counts['train']}"
     table = Table(title=f"{metrics['model']} on {metrics['dataset']}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column()
     for name in ("train", "validation", "test"):
-        table.add_row(f"{name} accuracy", f"{metrics[f'{name}_accuracy']:.2%}", f"{counts[name]:,} images")
+        table.add_row(f"{name} accuracy", f"{metrics[f'{name}_accuracy']:.2%}", counts[name])
     table.add_row("generalization gap", f"{100 * metrics['generalization_gap']:.2f} points", "train minus test")
     table.add_row("test loss", f"{metrics['test_loss']:.4f}", f"calibration error {metrics['ece']:.3f}")
     table.add_row("parameters", f"{metrics['parameters']:,}", f"on {metrics['backend']}")

@@ -4,14 +4,16 @@ import csv
 import io
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import keras
+import numpy as np
 
 from cnnflow.config import FitConfig, from_toml, to_toml
 from cnnflow.data.image_set import Dataset, ImageSet
+from cnnflow.data.shards import select
 from cnnflow.data.sources import load
 from cnnflow.data.split import Splits, image_hashes, split
 from cnnflow.errors import RunError
@@ -142,17 +144,27 @@ def _finish(
         on_event(Note(f"calibrated on the validation images: logits divided by {temperature:.3g}"))
     write_with(folder.model, model.save)
     write_json(folder.classes, describe_classes(dataset, splits.train, views=views))
-    on_event(Note("evaluating on the training, validation and test images"))
-    found = {name: _judge(model, images, views, on_event) for name, images in _named(splits).items()}
+    judged = _named(replace(splits, train=_evenly(splits.train, len(splits.test))))
+    some = "" if len(judged["train"]) == len(splits.train) else f"{len(judged['train']):,} of "
+    on_event(Note(f"evaluating on {some}the training images, and on the validation and test images"))
+    found = {name: _judge(model, images, views, on_event) for name, images in judged.items()}
     test, probabilities = found["test"]
     write_predictions(
         folder.predictions, probabilities, splits.test.labels, splits.test.class_names, splits.test.origins
     )
     plot_curves(result.state.history, folder.plots / "curves.png")
     plot_confusion(test.confusion, splits.test.class_names, folder.plots / "confusion.png")
-    metrics = _metrics(config, dataset, splits, model, result, {name: judged for name, (judged, _) in found.items()})
+    metrics = _metrics(config, dataset, splits, model, result, {name: figures for name, (figures, _) in found.items()})
+    metrics["train_images_judged"] = len(judged["train"])
     write_json(folder.metrics, metrics)
     return metrics
+
+
+def _evenly(images: ImageSet, count: int) -> ImageSet:
+    """At most `count` images, at even distances: judging more than there are test images makes a gap no surer."""
+    if len(images) <= count:
+        return images
+    return select(images, np.linspace(0, len(images) - 1, count).round().astype(np.int64))
 
 
 def _judge(model: keras.Model, images: ImageSet, views: Sequence[View], on_event: OnEvent) -> tuple[Metrics, Any]:
