@@ -55,7 +55,9 @@ def test_the_best_choice_tunes_a_backbone_on_few_photos_only() -> None:
     assert (photos.model.name, photos.model.weights, photos.recipe.fine_tune) == ("efficientnet_lite0", "imagenet", 1.0)
     assert photos.recipe.class_weights
     small = find_preset("best").choose(_dataset([5000, 5000, 5000], 28))
-    assert (small.model.name, small.model.weights) == ("speed_net_wide", None)
+    assert (small.model.name, small.model.weights, small.recipe.augment) == ("speed_net_wide", None, "light")
+    grey = find_preset("best").choose(_dataset([5000, 5000, 5000], 28, channels=1))
+    assert (grey.model.name, grey.recipe.augment, grey.recipe.tta) == ("speed_net_wide", "erase", "shift")
 
 
 def test_a_preset_gives_way_to_what_is_said() -> None:
