@@ -190,16 +190,17 @@ def test_the_seed_decides_the_weights_and_not_the_split(tmp_path: Path) -> None:
     assert first.metrics["test_loss"] != other.metrics["test_loss"]
 
 
-def test_as_many_training_images_are_judged_as_there_are_test_images(tmp_path: Path) -> None:
+def test_some_of_many_training_images_are_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnflow.experiments.run._FEWEST_JUDGED", 20)
     photos = photo_folder(tmp_path / "photos", {"daisy": 40, "rose": 40})
     config = FitConfig(DataConfig(str(photos), size=(16, 16)), ModelConfig("dense_net"), Recipe(epochs=1))
     notes: list[Event] = []
     done = run(config, create_run(tmp_path, "photos"), on_event=notes.append)
     assert done.metrics["images"] == {"train": 56, "validation": 12, "test": 12}
-    assert done.metrics["train_images_judged"] == 12
-    assert (12 * done.metrics["train_accuracy"]).is_integer()
+    assert done.metrics["train_images_judged"] == 20
+    assert (20 * done.metrics["train_accuracy"]).is_integer()
     said = [note.message for note in notes if isinstance(note, Note)]
-    assert "evaluating on 12 of the training images, and on the validation and test images" in said
+    assert "evaluating on 20 training images and on the validation and test images" in said
     console = Console(file=io.StringIO(), width=80)
     print_summary(console, done.metrics, done.folder)
-    assert "12 of 56 images" in console.file.getvalue()
+    assert "20 of 56 images" in console.file.getvalue()

@@ -39,7 +39,7 @@ class Row:
         epochs: how many were trained.
         seconds: training time.
         images_per_second: training speed without the compiler's step.
-        train_accuracy: on the training images, at most as many as there are test images, 0 to 1.
+        train_accuracy: on the training images, or as many of them as there are test images, 0 to 1.
         validation_accuracy: on the validation images.
         test_accuracy: on the test images, with the 95% interval of this way to train.
         gap: training minus test accuracy.

@@ -33,6 +33,10 @@ from cnnflow.training.run_folder import RunFolder
 from cnnflow.training.stages import train
 from cnnflow.training.stopping import ShouldStop, never
 
+# How many training images are judged in the end at least, where there are so many. Otherwise no more than there are test
+# images: more would take longer and make the gap between the two no surer.
+_FEWEST_JUDGED = 1000
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -144,9 +148,9 @@ def _finish(
         on_event(Note(f"calibrated on the validation images: logits divided by {temperature:.3g}"))
     write_with(folder.model, model.save)
     write_json(folder.classes, describe_classes(dataset, splits.train, views=views))
-    judged = _named(replace(splits, train=_evenly(splits.train, len(splits.test))))
-    some = "" if len(judged["train"]) == len(splits.train) else f"{len(judged['train']):,} of "
-    on_event(Note(f"evaluating on {some}the training images, and on the validation and test images"))
+    judged = _named(replace(splits, train=_evenly(splits.train, max(len(splits.test), _FEWEST_JUDGED))))
+    some = "the" if len(judged["train"]) == len(splits.train) else f"{len(judged['train']):,}"
+    on_event(Note(f"evaluating on {some} training images and on the validation and test images"))
     found = {name: _judge(model, images, views, on_event) for name, images in judged.items()}
     test, probabilities = found["test"]
     write_predictions(
@@ -161,7 +165,7 @@ def _finish(
 
 
 def _evenly(images: ImageSet, count: int) -> ImageSet:
-    """At most `count` images, at even distances: judging more than there are test images makes a gap no surer."""
+    """At most `count` images, at even distances."""
     if len(images) <= count:
         return images
     return select(images, np.linspace(0, len(images) - 1, count).round().astype(np.int64))
