@@ -33,8 +33,8 @@ from cnnflow.training.run_folder import RunFolder
 from cnnflow.training.stages import train
 from cnnflow.training.stopping import ShouldStop, never
 
-# Training images that are judged in the end, or as many as there are test images where those are more: judging all would
-# take longer and make the gap between the two no surer.
+# Training images that are judged in the end, or as many as there are test images where those are more. To judge all
+# would take longer and make the gap between the two no surer.
 _FEWEST_JUDGED = 1000
 
 
