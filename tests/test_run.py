@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -204,3 +205,12 @@ def test_some_of_many_training_images_are_judged(tmp_path: Path, monkeypatch: py
     console = Console(file=io.StringIO(), width=80)
     print_summary(console, done.metrics, done.folder)
     assert "20 of 56 images" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("views", [[], [{"shift": 0.5, "mirrored": False}], [{"shift": 0}], "mirror"])
+def test_damaged_views_are_refused(done: RunResult, tmp_path: Path, views: object) -> None:
+    folder = RunFolder(shutil.copytree(done.folder.path, tmp_path / "copy"))
+    content = json.loads(folder.classes.read_text())
+    folder.classes.write_text(json.dumps(content | {"views": views}))
+    with pytest.raises(RunError, match="cannot be loaded"):
+        load_trained(folder)

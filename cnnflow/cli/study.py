@@ -168,13 +168,13 @@ def _table(part: "Part") -> Any:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from cnnflow.experiments.markdown import limited, points, rate_of
+    from cnnflow.experiments.markdown import limited, points, rate_of, rate_title
 
     differences = {pair.b: points(pair.difference) for pair in part.comparison.pairs}
     images = f"{part.comparison.images['test']:,} test images of {part.comparison.dataset}{limited(part.comparison)}"
     table = Table(title=f"{part.factor}, {images}; ranked by validation accuracy", title_justify="left", box=SIMPLE)
     table.add_column("variant")
-    for title in (*(("rate",) if part.rates else ()), "validation", "test", f"against {part.reference}", "gap"):
+    for title in (*rate_title(part), "validation", "test", f"against {part.reference}", "gap"):
         table.add_column(title, justify="right")
     for row in part.comparison.rows:
         table.add_row(

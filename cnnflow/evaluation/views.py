@@ -24,33 +24,29 @@ class View:
     """A picture as a model is shown it: moved by whole pixels, its edges reflected, and then mirrored or not.
 
     Attributes:
-        down: where its window starts, in pixels below the picture's corner; negative: above.
-        right: the same to the right.
+        shift: where its window starts, in pixels down and to the right of the picture's corner; negative: up and left.
         mirrored: whether left and right are exchanged.
     """
 
-    down: int = 0
-    right: int = 0
+    shift: int = 0
     mirrored: bool = False
 
     def of(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 `[n, height, width, channels]`, each image so seen."""
         if self == View():
             return images
-        return adjust_crop(images, (self.down, self.right), mirrored=self.mirrored)
+        return adjust_crop(images, (self.shift, self.shift), mirrored=self.mirrored)
 
     def to_dict(self) -> dict[str, Any]:
         """The view for a JSON file."""
-        return {"down": self.down, "right": self.right, "mirrored": self.mirrored}
+        return {"shift": self.shift, "mirrored": self.mirrored}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "View":
         """The view of `to_dict`; raises `OptionError` for anything else."""
-        view = cls(content["down"], content["right"], content["mirrored"])
-        if (type(view.down), type(view.right), type(view.mirrored)) != (int, int, bool):
-            raise OptionError(
-                f"a view of {dict(content)}; down and right must be whole numbers, mirrored true or false"
-            )
+        view = cls(content["shift"], content["mirrored"])
+        if (type(view.shift), type(view.mirrored)) != (int, bool):
+            raise OptionError(f"a view of {dict(content)}; shift must be a whole number, mirrored true or false")
         return view
 
 
@@ -74,10 +70,10 @@ def views_of(tta: str, size: Sequence[int], *, mirror: bool) -> tuple[View, ...]
 
     Example:
         >>> views_of("mirror", (28, 28), mirror=True)
-        (View(down=0, right=0, mirrored=False), View(down=0, right=0, mirrored=True))
+        (View(shift=0, mirrored=False), View(shift=0, mirrored=True))
     """
     one_of("tta", tta, TTA)
     step = min(max(1, min(size) // _SHIFT), min(size) - 1)
     shifts = (0, -step, step) if tta == "shift" and step else (0,)
     sides = (False, True) if tta != "none" and mirror else (False,)
-    return tuple(View(shift, shift, mirrored) for shift in shifts for mirrored in sides)
+    return tuple(View(shift, mirrored) for shift in shifts for mirrored in sides)

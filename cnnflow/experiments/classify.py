@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnflow.data.decode import Decoded, decode_many
 from cnnflow.evaluation.predictions import predict
-from cnnflow.evaluation.views import View, views_of
+from cnnflow.evaluation.views import View
 from cnnflow.events import OnEvent, ignore
 from cnnflow.training.trained import Trained
 
@@ -43,8 +43,7 @@ def classify(
         >>> for picture in classify(trained, [Path("a.jpg"), Path("b.png")]):
         ...     print(picture.path, picture.reason or picture.top)
     """
-    size = (trained.resize.height, trained.resize.width)
-    views = trained.views if tta is None else views_of(tta, size, mirror=trained.mirror)
+    views = trained.views_for(tta)
     decoded = decode_many(files, trained.resize, on_event=on_event)
     while block := list(islice(decoded, _AT_ONCE)):
         yield from _classify_block(trained, block, top, views)

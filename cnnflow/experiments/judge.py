@@ -12,7 +12,7 @@ from cnnflow.data.split import split
 from cnnflow.errors import DataError
 from cnnflow.evaluation.metrics import Metrics, evaluate
 from cnnflow.evaluation.predictions import predict
-from cnnflow.evaluation.views import View, views_of
+from cnnflow.evaluation.views import View
 from cnnflow.events import OnEvent, ignore
 from cnnflow.experiments.run import read_config
 from cnnflow.training.run_folder import RunFolder
@@ -61,7 +61,7 @@ def judge(
     """
     trained = load_trained(folder)
     images, name = _own_test_images(folder) if source is None else _other_images(trained, source, data_dir, on_event)
-    views = trained.views if tta is None else views_of(tta, images.image_shape[:2], mirror=trained.mirror)
+    views = trained.views_for(tta)
     probabilities = predict(trained.model, images.images, views=views, on_event=on_event)
     return Judged(trained, name, len(images), evaluate(probabilities, images.labels, trained.class_names), views)
 

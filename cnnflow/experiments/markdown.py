@@ -74,6 +74,11 @@ def study_markdown(parts: Sequence["Part"]) -> str:
     return "\n\n".join(pages) + "\n"
 
 
+def rate_title(part: "Part") -> tuple[str, ...]:
+    """The title of the column of learning rates; no column in a part that searched for none."""
+    return ("rate",) if part.rates else ()
+
+
 def rate_of(part: "Part", variant: str) -> tuple[str, ...]:
     """A row's learning rate as a cell; no cell in a part that searched for none."""
     if not part.rates:
@@ -88,7 +93,7 @@ def study_figures(part: "Part") -> tuple[tuple[str, ...], list[tuple[str, ...]]]
         >>> print(table(*study_figures(part)))
     """
     differences = {pair.b: pair.difference for pair in part.comparison.pairs}
-    header = ("variant", *(("rate",) if part.rates else ()), *_STUDY_FIGURES)
+    header = ("variant", *rate_title(part), *_STUDY_FIGURES)
     return header, [
         (
             row.variant,

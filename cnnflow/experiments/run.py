@@ -159,7 +159,6 @@ def _finish(
     plot_curves(result.state.history, folder.plots / "curves.png")
     plot_confusion(test.confusion, splits.test.class_names, folder.plots / "confusion.png")
     metrics = _metrics(config, dataset, splits, model, result, {name: figures for name, (figures, _) in found.items()})
-    metrics["train_images_judged"] = len(judged["train"])
     write_json(folder.metrics, metrics)
     return metrics
 
@@ -193,6 +192,7 @@ def _metrics(
         "backend": keras.backend.backend(),
         "parameters": model.count_params(),
         "images": {name: len(images) for name, images in _named(splits).items()},
+        "train_images_judged": int(train.confusion.sum()),
         "limit": config.data.limit,
         "epochs": len(result.state.history),
         "best_epoch": result.state.best_epoch + 1,

@@ -8,7 +8,7 @@ import keras
 
 from cnnflow.data.resize import Resize
 from cnnflow.errors import CnnflowError, RunError
-from cnnflow.evaluation.views import PLAIN, View
+from cnnflow.evaluation.views import PLAIN, View, views_of
 from cnnflow.kernels import accelerate
 from cnnflow.training.run_folder import RunFolder
 
@@ -33,6 +33,12 @@ class Trained:
     mirror: bool = False
     views: tuple[View, ...] = PLAIN
 
+    def views_for(self, tta: str | None) -> tuple[View, ...]:
+        """The views that `tta` names, as in `Recipe`; None: those over which the model was judged."""
+        if tta is None:
+            return self.views
+        return views_of(tta, (self.resize.height, self.resize.width), mirror=self.mirror)
+
     def names_in(self, language: str) -> tuple[str, ...]:
         """The class names in `language`, or in the dataset's own where it has none in that."""
         return self.labels_in.get(language, self.class_names)
@@ -56,6 +62,8 @@ def load_trained(folder: RunFolder) -> Trained:
         labels_in = {language: tuple(names) for language, names in content["labels_in"].items()}
         # safe_mode: a model file that carries Python code is refused.
         views = tuple(View.from_dict(view) for view in content["views"])
+        if not views:
+            raise ValueError("it has no view")
         model = keras.saving.load_model(folder.model, compile=False, safe_mode=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, CnnflowError) as error:
         raise RunError(f"the model of {folder.path} cannot be loaded ({error}); train it anew") from error
