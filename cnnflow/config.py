@@ -25,6 +25,7 @@ from cnnflow.errors import OptionError
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "adamw")
 SCHEDULES = ("constant", "cosine", "one-cycle", "linear")
 AUGMENTATIONS = ("none", "light", "erase", "tutorial", "strong")
+PRECISIONS = ("float32", "mixed_bfloat16", "auto")
 TTA = ("none", "mirror", "shift")
 FITS = ("stretch", "pad", "crop")
 COLORS = ("rgb", "gray")
@@ -121,6 +122,9 @@ class Recipe:
         clip_norm: the largest norm of a gradient; None: not clipped.
         ema: momentum of an average of the weights, which is what is kept; None: none.
         augment: "none", "light", "erase", "tutorial" or "strong".
+        precision: what the layers compute in while they are trained: "float32", "mixed_bfloat16" (the weights, their
+            updates and the way from the logits to the loss stay in float32), or "auto", the second where this processor
+            multiplies bfloat16 numbers faster. The trained model computes in float32.
         class_weights: weigh each class by the inverse of its share.
         early_stopping: stop after this many epochs without a lower validation loss; None: never.
         reduce_on_plateau: halve the learning rate after this many such epochs; None: never.
@@ -150,6 +154,7 @@ class Recipe:
     clip_norm: float | None = None
     ema: float | None = None
     augment: str = "none"
+    precision: str = "float32"
     class_weights: bool = False
     early_stopping: int | None = None
     reduce_on_plateau: int | None = None
@@ -175,6 +180,7 @@ class Recipe:
         if self.ema is not None:
             _fraction("ema", self.ema)
         one_of("augment", self.augment, AUGMENTATIONS)
+        one_of("precision", self.precision, PRECISIONS)
         one_of("tta", self.tta, TTA)
         _at_least("early_stopping", self.early_stopping, 1)
         _at_least("reduce_on_plateau", self.reduce_on_plateau, 1)

@@ -107,7 +107,7 @@ def best(dataset: Dataset) -> Choice:
     # seed each.
     augment = "erase" if dataset.train.image_shape[-1] == 1 else "light"
     reason = f"30 epochs of speed_net_wide, augmentation {augment}: {look.images:,} images to train on"
-    recipe = replace(_MANY, epochs=30, augment=augment, class_weights=bool(look.imbalance))
+    recipe = replace(_MANY, epochs=30, augment=augment, precision="auto", class_weights=bool(look.imbalance))
     return Choice(ModelConfig("speed_net_wide"), recipe, (reason, *look.imbalance))
 
 

@@ -5,6 +5,7 @@ import platform
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 TESTED_JAXLIB = ("0.10.2",)
 _EMITTERS = "--xla_cpu_use_fusion_emitters"
@@ -18,6 +19,16 @@ def tested() -> bool:
     except PackageNotFoundError:
         known = False
     return known and sys.platform == "linux" and platform.machine() == "x86_64"
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 numbers (AVX-512 BF16, AMX), as Linux tells."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags.split())
 
 
 def use_older_emitters() -> bool:

@@ -136,6 +136,35 @@ def test_convolution(case):
     check_convolution(*case)
 
 
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+def test_convolution_of_bfloat16_rounds_its_results_once(case):
+    n, h, w, c, o, kernel, strides, padding, dilation, groups = case
+    options = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+    x, taps = (jnp.asarray(a, jnp.bfloat16) for a in (draw(n, h, w, c), draw(*kernel, c // groups, o, seed=1)))
+
+    def fast(x, k):
+        return convolution(x, k, **options)
+
+    assert all(value.dtype == jnp.bfloat16 for value in outputs_and_gradients(fast, x, taps))
+    # bfloat16 has 8 bits: half of the last one of the largest result.
+    assert_same(fast, lambda x, k: lax_convolution(x, k, **options), x, taps, tolerance=2**-8)
+
+
+@pytest.mark.parametrize("rectify", [True, False])
+def test_a_fused_convolution_of_bfloat16(rectify):
+    x, taps, bias = (jnp.asarray(draw(*shape), jnp.bfloat16) for shape in [(8, 9, 8, 24), (3, 3, 24, 20), (20,)])
+
+    def fast(x, k, b):
+        return convolution_and_max_pool(x, k, b, rectify=rectify)
+
+    with jax.enable_x64(True):
+        wide = lax_convolution(*(jnp.asarray(value, jnp.float64) for value in (x, taps))) + np.float64(bias)
+        want = np.asarray(lax_max_pool(jnp.maximum(wide, 0) if rectify else wide, (2, 2), (2, 2)))
+    got, *gradients = outputs_and_gradients(fast, x, taps, bias)
+    assert [value.dtype for value in (got, *gradients)] == [jnp.bfloat16] * 4
+    assert np.abs(np.asarray(got, np.float64) - want).max() <= 2**-7 * np.abs(want).max()
+
+
 @pytest.mark.parametrize("case", CHUNKED, ids=str)
 @pytest.mark.parametrize("images", [1, 2])
 def test_convolution_in_chunks(case, images, monkeypatch):

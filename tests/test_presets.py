@@ -58,6 +58,7 @@ def test_the_best_choice_tunes_a_backbone_on_few_photos_only() -> None:
     assert (small.model.name, small.model.weights, small.recipe.augment) == ("speed_net_wide", None, "light")
     grey = find_preset("best").choose(_dataset([5000, 5000, 5000], 28, channels=1))
     assert (grey.model.name, grey.recipe.augment, grey.recipe.tta) == ("speed_net_wide", "erase", "shift")
+    assert grey.recipe.precision == small.recipe.precision == "auto"
 
 
 def test_a_preset_gives_way_to_what_is_said() -> None:

@@ -95,6 +95,13 @@ def fit(
     augment: Annotated[
         str | None, typer.Option(help="none, light, erase, tutorial or strong.", rich_help_panel=_TRAINING)
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="What training computes in: float32, mixed_bfloat16, or auto, the faster one.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     class_weights: Annotated[
         bool | None,
         typer.Option("--class-weights/--no-class-weights", help="Weigh rare classes up.", rich_help_panel=_TRAINING),

@@ -26,6 +26,7 @@ _LEFT_OUT: Mapping[str, Any] = MappingProxyType(
         "clip_norm": None,
         "ema": None,
         "augment": "none",
+        "precision": "float32",
         "class_weights": False,
         "fine_tune": None,
         "fine_tune_augment": "none",

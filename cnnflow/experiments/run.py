@@ -29,6 +29,7 @@ from cnnflow.plots.confusion import plot_confusion
 from cnnflow.plots.curves import plot_curves
 from cnnflow.training.fingerprint import describe_machine, make_fingerprint
 from cnnflow.training.fit import FitResult, Snapshots
+from cnnflow.training.precision import chosen
 from cnnflow.training.run_folder import RunFolder
 from cnnflow.training.stages import train
 from cnnflow.training.stopping import ShouldStop, never
@@ -190,6 +191,7 @@ def _metrics(
         "preset": config.preset,
         "seed": config.seed,
         "backend": keras.backend.backend(),
+        "precision": chosen(config.recipe.precision),
         "parameters": model.count_params(),
         "images": {name: len(images) for name, images in _named(splits).items()},
         "train_images_judged": int(train.confusion.sum()),

@@ -12,6 +12,7 @@ import keras
 
 from cnnflow.memory import keep_freed_memory
 from cnnflow.process import switch
+from cnnflow.xla import has_bfloat16
 
 
 def accelerate(model: Any) -> int:
@@ -39,7 +40,7 @@ def accelerate(model: Any) -> int:
 
     keep_freed_memory()
     handoff = layers.Handoff()
-    found = [fast for layer in _walk(model) if (fast := layers.replacement(layer, handoff)) is not None]
+    found = [fast for layer in walk(model) if (fast := layers.replacement(layer, handoff)) is not None]
     for fast in found:
         fast.layer.call = fast
     _trace_anew(model)
@@ -48,7 +49,7 @@ def accelerate(model: Any) -> int:
 
 def restore(model: Any) -> int:
     """Undo `accelerate`; gives how many layers were changed back."""
-    changed = [layer for layer in _walk(model) if _is_fast(vars(layer).get("call"))]
+    changed = [layer for layer in walk(model) if _is_fast(vars(layer).get("call"))]
     for layer in changed:
         del layer.call
     _trace_anew(model)
@@ -80,7 +81,12 @@ def engine() -> str:
     return "oneDNN" if onednn.available() else "XLA"
 
 
-def _walk(model: Any) -> Iterator[Any]:
+def multiplies_bfloat16() -> bool:
+    """Whether accelerated models multiply bfloat16 numbers faster here than float32 ones, about twice as fast."""
+    return engine() == "oneDNN" and has_bfloat16()
+
+
+def walk(model: Any) -> Iterator[Any]:
     """The layers of a model, those of the models and wrappers inside it included, each once."""
     seen: set[int] = set()
     waiting = [model]

@@ -50,7 +50,8 @@ def convolution(
     """Convolve images with a kernel (cross-correlation, as everywhere in this field).
 
     Args:
-        x: [n, h, w, c], float32, bfloat16 or float16; half precision is computed in float32 and rounded once.
+        x: [n, h, w, c], float32, bfloat16 or float16; products of half precision are summed in float32, and the sum is
+            rounded once.
         kernel: [kh, kw, c // groups, o].
         strides: (down, right).
         padding: "same", "valid" or ((top, bottom), (left, right)).
@@ -69,8 +70,9 @@ def convolution(
     """
     _check(x, kernel, groups)
     shape = geometry(x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
-    wide, wide_kernel = x.astype(_wide(x)), kernel.astype(_wide(x))
-    return _way(shape, wide, wide_kernel, groups)(wide, wide_kernel).astype(x.dtype)
+    dtype = _computed_in(x, kernel, groups)
+    images, taps = x.astype(dtype), kernel.astype(dtype)
+    return _way(shape, images, taps, groups)(images, taps).astype(x.dtype)
 
 
 def convolution_and_max_pool(
@@ -92,12 +94,13 @@ def convolution_and_max_pool(
     shape = geometry(x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
     if not fusable(shape):
         raise OptionError(f"a kernel of {kernel.shape} over {x.shape}; its output is too small to be pooled")
-    wide, wide_kernel, wide_bias = (array.astype(_wide(x)) for array in (x, kernel, bias))
-    if onednn.available() and onednn.suits(wide, wide_kernel):
+    dtype = _computed_in(x, kernel, 1)
+    images, taps, shift = (array.astype(dtype) for array in (x, kernel, bias))
+    if onednn.available() and onednn.suits(images, taps):
         plan = FusedPlan(shape, rectify, "onednn")
     else:
         plan = FusedPlan(shape, rectify, "winograd" if _suits_winograd(shape, x.shape[0], kernel.shape) else "direct")
-    return convolve_and_pool(plan, wide, wide_kernel, wide_bias).astype(x.dtype)
+    return convolve_and_pool(plan, images, taps, shift).astype(x.dtype)
 
 
 def fusable(shape: Geometry) -> bool:
@@ -107,7 +110,9 @@ def fusable(shape: Geometry) -> bool:
 
 def _way(shape: Geometry, x: Any, kernel: Any, groups: int) -> Any:
     kh, kw, c, o = kernel.shape
-    if (kh, kw) != (1, 1) and onednn.available() and onednn.suits(x, kernel):
+    # XLA multiplies float32 matrices as fast as oneDNN does, but not those of bfloat16.
+    by_onednn = (kh, kw) != (1, 1) or x.dtype == jnp.bfloat16
+    if by_onednn and onednn.available() and onednn.suits(x, kernel):
         return partial(onednn.onednn_convolution, shape, groups)
     if groups > 1:
         return _grouped(shape, groups) if (c, o) == (1, groups) else partial(shape.convolve, groups=groups)
@@ -133,7 +138,10 @@ def _grouped(shape: Geometry, groups: int) -> Any:
     return convolve
 
 
-def _wide(x: Any) -> Any:
+def _computed_in(x: Any, kernel: Any, groups: int) -> Any:
+    """bfloat16 stays where oneDNN sums its products in float32; else at least float32."""
+    if x.dtype == jnp.bfloat16 and groups == 1 and onednn.available() and onednn.suits(x, kernel):
+        return x.dtype
     return jnp.promote_types(x.dtype, jnp.float32)
 
 

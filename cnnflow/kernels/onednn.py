@@ -48,13 +48,14 @@ def available() -> bool:
 
 
 def suits(x: Any, kernel: Any) -> bool:
-    """Whether oneDNN computes in the type of these arrays, and there is something to compute."""
-    return bool(x.dtype == kernel.dtype == jnp.float32 and x.size > 0 and kernel.size > 0)
+    """Whether oneDNN computes fast in the type of these arrays, and there is something to compute."""
+    fast = x.dtype == jnp.float32 or (x.dtype == jnp.bfloat16 and xla.has_bfloat16())
+    return bool(fast and x.dtype == kernel.dtype and x.size > 0 and kernel.size > 0)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 4))
 def onednn_convolution(shape: Geometry, groups: int, x: Any, kernel: Any, swapped: bool = False) -> Any:
-    """float32 [n, h, w, c] and [kh, kw, c // groups, o] -> [n, h', w', o]; `swapped`: [kh, kw, o, c // groups]."""
+    """[n, h, w, c] and [kh, kw, c // groups, o] -> [n, h', w', o]; `swapped`: [kh, kw, o, c // groups]."""
     padding = shape.padding
     if any(not 0 <= edge < reach for pair, reach in zip(padding, shape.reach, strict=True) for edge in pair):
         x, padding = shape.pad(x), ((0, 0), (0, 0))
@@ -128,7 +129,8 @@ def kernel_gradient(shape: Geometry, groups: int, x: Any, kernel: Any, gradient:
         (dk,) = jax.linear_transpose(lambda kernel: shape.convolve(x, kernel, groups), kernel)(gradient)
         return dk
     if shape.dilation[1] > 1 or x.shape[0] < FEWEST_IMAGES or direct.few_taps(kernel.shape):
-        return direct.kernel_gradient(shape, x, kernel, gradient)
+        wide = (array.astype(jnp.float32) for array in (x, kernel, gradient))
+        return direct.kernel_gradient(shape, *wide).astype(x.dtype)
     return _kernel_gradient(shape, x, gradient)
 
 
@@ -202,7 +204,8 @@ _kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 def product(transpose_a: bool, transpose_b: bool, a: Any, b: Any) -> Any:
     """float32 matrices: a @ b, with one of them, both or none transposed before."""
     settings = {"onednn_matmul_config": {"transpose_a": transpose_a, "transpose_b": transpose_b}}
-    return _custom_call("__onednn$matmul", (a.shape[int(transpose_a)], b.shape[1 - int(transpose_b)]), settings)(a, b)
+    output = jax.ShapeDtypeStruct((a.shape[int(transpose_a)], b.shape[1 - int(transpose_b)]), a.dtype)
+    return _custom_call("__onednn$matmul", output, settings)(a, b)
 
 
 def _product_forward(transpose_a: bool, transpose_b: bool, a: Any, b: Any) -> tuple[Any, tuple[Any, Any]]:
@@ -237,13 +240,14 @@ def _call(
         "window": window,
         "feature_groups": groups,
     }
-    return _custom_call("__onednn$convolution", output, {"onednn_conv_config": settings})(x, kernel)
+    outputs = jax.ShapeDtypeStruct(tuple(output), x.dtype)
+    return _custom_call("__onednn$convolution", outputs, {"onednn_conv_config": settings})(x, kernel)
 
 
-def _custom_call(target: str, output: Sequence[int], settings: dict[str, Any]) -> Any:
+def _custom_call(target: str, output: jax.ShapeDtypeStruct, settings: dict[str, Any]) -> Any:
     return jax.ffi.ffi_call(
         target,
-        jax.ShapeDtypeStruct(tuple(output), jnp.float32),
+        output,
         vmap_method="sequential",
         custom_call_api_version=1,
         legacy_backend_config=json.dumps(settings),

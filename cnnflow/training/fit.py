@@ -14,12 +14,13 @@ from cnnflow.config import Recipe
 from cnnflow.data.image_set import ImageSet
 from cnnflow.evaluation.metrics import evaluate
 from cnnflow.evaluation.predictions import predict
-from cnnflow.events import EpochDone, OnEvent, ignore
+from cnnflow.events import EpochDone, Note, OnEvent, ignore
 from cnnflow.kernels import accelerate
 from cnnflow.training.capture import Weights, capture, restore, to_numpy
 from cnnflow.training.fingerprint import check_fingerprint
 from cnnflow.training.objective import compile_for_training, form_targets, is_binary
 from cnnflow.training.optimizer import make_optimizer, peak_learning_rate
+from cnnflow.training.precision import chosen, computing_in
 from cnnflow.training.saving import SECONDS_BETWEEN, SnapshotSaver
 from cnnflow.training.schedule import SCHEDULES, with_warmup
 from cnnflow.training.snapshot import newest_snapshot
@@ -105,6 +106,8 @@ def fit(
     augment = augmentation(recipe.augment, mirror=mirror)
     dense = is_dense(model, recipe, augment)
     accelerate(model)
+    if recipe.precision != "float32":
+        on_event(Note(f"training computes in {chosen(recipe.precision)}"))
     trainer = make_trainer(model, recipe, dense=dense)
     plan = BatchPlan(len(train), min(recipe.batch_size, len(train)), seed)
     saver = _saver(snapshots, on_event)
@@ -211,15 +214,16 @@ class _Training:
     def _epoch(self, steps: Steps, batches: Callable[[int], Iterator[Any]]) -> None:
         epoch = steps.state.epoch
         left = steps.steps_left
-        logs = self.trainer.fit(
-            batches(left),
-            steps_per_epoch=left,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            shuffle=False,
-            verbose=0,
-            callbacks=[steps],
-        )
+        with computing_in(self.model, self.recipe.precision):
+            logs = self.trainer.fit(
+                batches(left),
+                steps_per_epoch=left,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[steps],
+            )
         if steps.interrupted:
             return
         if self.recipe.ema is not None:

@@ -20,6 +20,7 @@ from cnnflow.kernels import accelerate
 from cnnflow.training.capture import to_numpy
 from cnnflow.training.fit import as_keras, is_dense, make_trainer
 from cnnflow.training.objective import is_binary
+from cnnflow.training.precision import computing_in
 from cnnflow.transforms.presets import augmentation
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -101,7 +102,8 @@ def _losses(
         for step, (rate, batch) in enumerate(zip(_rates(), form(islice(batches, STEPS)), strict=False)):
             trainer.optimizer.learning_rate = float(rate)
             trainer.reset_metrics()
-            loss = float(trainer.train_on_batch(*batch, return_dict=True)["loss"])
+            with computing_in(model, recipe.precision):
+                loss = float(trainer.train_on_batch(*batch, return_dict=True)["loss"])
             average = _MOMENTUM * average + (1 - _MOMENTUM) * loss
             smooth = average / (1 - _MOMENTUM ** (step + 1))
             if not np.isfinite(smooth) or (losses and smooth > _EXPLODED * min(losses)):
