@@ -66,7 +66,7 @@ def _training() -> dict[str, str]:
     """What Keras sees, and one multiplication on it, which shows that the backend works."""
     import keras
 
-    from cnnflow.kernels import engine
+    from cnnflow.kernels import engine, multiplies_bfloat16
     from cnnflow.training.fingerprint import available_cores, devices
 
     product = keras.ops.matmul(keras.ops.ones((2, 2)), keras.ops.ones((2, 2)))
@@ -77,7 +77,7 @@ def _training() -> dict[str, str]:
         or "none installed",
         "devices": ", ".join(devices()),
         "cores": str(available_cores()),
-        "fast convolutions": engine(),
+        "fast convolutions": engine() + (", bfloat16 too" if multiplies_bfloat16() else ""),
     }
 
 
