@@ -325,6 +325,16 @@ def wait_for(ready: Callable[[], bool], running: "subprocess.Popen[str]") -> Non
         time.sleep(0.05)
 
 
+def test_a_preset_tells_what_it_chose_and_what_was_said_instead(tmp_path: Path, cnnflow: Run) -> None:
+    words = ("fit", "fashion", "--preset", "best", "--limit", "64", "--model", "dense_net", "--epochs", "1")
+    done = cnnflow(*words, "--precision", "mixed_bfloat16", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "preset best, but as you said: model dense_net, epochs 1, precision mixed_bfloat16" in said
+    assert "training computes in mixed_bfloat16" in said
+    assert json.loads(done.stdout)["precision"] == "mixed_bfloat16"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_ends_fit_with_a_snapshot_and_the_command_to_go_on(
     number: signal.Signals, tmp_path: Path, cnnflow: Run

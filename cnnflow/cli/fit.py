@@ -261,6 +261,10 @@ def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitC
     )
     for reason in choice.reasons:
         on_event(Note(f"preset {preset_name}: {reason}"))
+    own = ("model", "regularize", *model_values, *recipe_values)
+    said = [f"{key.replace('_', '-')} {values[key]}" for key in own if key in values and key != "name"]
+    if choice.reasons and said:
+        on_event(Note(f"preset {preset_name}, but as you said: {', '.join(said)}"))
     return config, dataset
 
 
