@@ -1,8 +1,8 @@
 """Convolution on a CPU: which way is taken for which shape, and why.
 
-Where oneDNN may be called (`onednn`), it is the way for all but 1x1 kernels: on 2 Zen 5 cores (AVX-512), where a large
-float32 matrix product reaches 490 GFLOP/s, outputs 340 to 540 and both gradients 250 to 520. Elsewhere (rates of a day
-on which that product reached 410):
+Where oneDNN may be called (`onednn`), it is the way for all but 1x1 kernels of float32: on 2 Zen 5 cores (AVX-512),
+where a large float32 matrix product reaches 490 GFLOP/s, outputs 340 to 540 and both gradients 250 to 520; outputs of
+bfloat16 810 to 1,100. Elsewhere (rates of a day on which that product reached 410):
 
 - XLA's own convolution, on all cores and with the gradient of the kernel as a matrix product of shifted copies
   (`direct`): outputs and gradient of the images 190 to 330, gradient of the kernel 150 to 220. The way for all that has
