@@ -24,7 +24,7 @@ from cnnflow.errors import OptionError
 
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "adamw")
 SCHEDULES = ("constant", "cosine", "one-cycle", "linear")
-AUGMENTATIONS = ("none", "light", "erase", "mix", "tutorial", "strong")
+AUGMENTATIONS = ("none", "light", "erase", "tutorial", "strong")
 PRECISIONS = ("float32", "mixed_bfloat16", "auto")
 TTA = ("none", "mirror", "shift")
 FITS = ("stretch", "pad", "crop")
@@ -121,7 +121,7 @@ class Recipe:
         label_smoothing: how much of a target is spread over all classes.
         clip_norm: the largest norm of a gradient; None: not clipped.
         ema: momentum of an average of the weights, which is what is kept; None: none.
-        augment: "none", "light", "erase", "mix", "tutorial" or "strong".
+        augment: "none", "light", "erase", "tutorial" or "strong".
         precision: what the layers compute in while they are trained: "float32", "mixed_bfloat16" (the weights, their
             updates and the way from the logits to the loss stay in float32), or "auto", the second where this processor
             multiplies bfloat16 numbers faster. The trained model computes in float32.

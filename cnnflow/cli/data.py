@@ -76,7 +76,7 @@ def show(
     data: DataArgument,
     out: Annotated[Path | None, typer.Option(help="The PNG to write; default: DATA-samples.png here.")] = None,
     augment: Annotated[
-        str | None, typer.Option(help="Draw originals beside variants by: light, erase, mix, tutorial or strong.")
+        str | None, typer.Option(help="Draw originals beside variants by: light, erase, tutorial or strong.")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, max=50, help="Pictures in a row.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the choice of pictures and of variants.")] = 0,
@@ -173,7 +173,7 @@ def _draw(
         return
     transform = augmentation(augment, mirror=dataset.mirror).images
     if transform is None:
-        raise OptionError(f"augment {augment!r} changes no picture; choose light, erase, mix, tutorial or strong")
+        raise OptionError(f"augment {augment!r} changes no picture; choose light, erase, tutorial or strong")
     title = f"{dataset.name} with --augment {augment}"
     plot_variants(dataset.train, transform, path, names=names, columns=columns, seed=seed, title=title)
 

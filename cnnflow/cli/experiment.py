@@ -34,7 +34,7 @@ RateOption = Annotated[
     float | None, typer.Option(help="The highest learning rate of the schedule.", rich_help_panel=TRAINING)
 ]
 AugmentOption = Annotated[
-    str | None, typer.Option(help="none, light, erase, mix, tutorial or strong.", rich_help_panel=TRAINING)
+    str | None, typer.Option(help="none, light, erase, tutorial or strong.", rich_help_panel=TRAINING)
 ]
 TimeLimitOption = Annotated[
     str | None, typer.Option(help="Equal time instead: end each training in 90s, 8m, 1.5h.", rich_help_panel=TRAINING)

@@ -93,7 +93,7 @@ def fit(
         typer.Option(help="Keep a moving average of the weights, such as 0.999.", rich_help_panel=_TRAINING),
     ] = None,
     augment: Annotated[
-        str | None, typer.Option(help="none, light, erase, mix, tutorial or strong.", rich_help_panel=_TRAINING)
+        str | None, typer.Option(help="none, light, erase, tutorial or strong.", rich_help_panel=_TRAINING)
     ] = None,
     precision: Annotated[
         str | None,

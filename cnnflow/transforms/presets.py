@@ -34,7 +34,6 @@ def augmentation(name: str, *, mirror: bool) -> Augmentation:
     - "none": the images as they are.
     - "light": a shift by up to an eighth of a side in whole pixels, and a flip.
     - "erase": a shift by at most a 28th of a side, a flip, and one picture in two with a rectangle erased.
-    - "mix": what "erase" does; then one batch in two is mixed, by mixup or by cutmix.
     - "tutorial": rotation to 30 degrees, shift to 20%, zoom 80% to 120%, a flip, brightness 80% to 120%.
     - "strong": rotation to 15 degrees, shift to 12.5%, zoom, shear, a flip, colour, erasing; then mixup or cutmix.
 
@@ -48,9 +47,8 @@ def augmentation(name: str, *, mirror: bool) -> Augmentation:
     flips = 0.5 if mirror else 0.0
     if name == "light":
         return Augmentation(partial(_light, mirror=flips))
-    if name in ("erase", "mix"):
-        erase = compose(partial(_shift_a_little, mirror=flips), random_erasing)
-        return Augmentation(erase, _one_in_two_mixed if name == "mix" else None)
+    if name == "erase":
+        return Augmentation(compose(partial(_shift_a_little, mirror=flips), random_erasing))
     if name == "tutorial":
         return Augmentation(_tutorial(flips))
     if name == "strong":
@@ -84,13 +82,6 @@ def _strong(mirror: float) -> Transform:
         partial(random_hue, hue=8.0),
         partial(random_erasing, probability=0.25, area=(0.02, 0.2)),
     )
-
-
-def _one_in_two_mixed(
-    images: NDArray[np.uint8], targets: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """One batch in two stays as it is: a training of a few dozen epochs also sees whole pictures."""
-    return _mixup_or_cutmix(images, targets, rng) if rng.random() < 0.5 else (images, targets)
 
 
 def _mixup_or_cutmix(
