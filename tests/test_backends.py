@@ -31,7 +31,8 @@ FIT = """
 import sys
 from cnnflow.cli.main import run
 sys.argv = ["cnnflow", "fit", "fashion", "--preset", "tutorial", "--limit", "600", "--epochs", "2",
-            "--augment", "light", "--json", "--runs", sys.argv[1], "--name", "run"]
+            "--augment", "light", "--precision", sys.argv[2], "--json", "--runs", sys.argv[1],
+            "--name", "run"]
 run()
 """
 PREDICT = """
@@ -53,10 +54,11 @@ print(keras.backend.backend(), digest.hexdigest())
 """
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("backend", OTHERS)
-def test_a_model_trained_on_one_backend_predicts_the_same_on_jax(backend: str, tmp_path: Path) -> None:
-    metrics: dict[str, Any] = json.loads(run(FIT, backend, str(tmp_path)))
-    assert metrics["backend"] == backend
+def test_a_model_trained_on_one_backend_predicts_the_same_on_jax(backend: str, precision: str, tmp_path: Path) -> None:
+    metrics: dict[str, Any] = json.loads(run(FIT, backend, str(tmp_path), precision))
+    assert (metrics["backend"], metrics["precision"]) == (backend, precision)
     assert metrics["test_accuracy"] > 0.55
     rng = np.random.default_rng(0)
     np.save(tmp_path / "images.npy", rng.integers(0, 256, (50, 28, 28, 1), np.uint8))
