@@ -103,11 +103,12 @@ def best(dataset: Dataset) -> Choice:
         recipe = replace(choice.recipe, fine_tune=1.0, fine_tune_epochs=10, class_weights=bool(look.imbalance))
         reason = f"EfficientNet-Lite0 with ImageNet weights, all of it tuned: only {look.images:,} images to train on"
         return Choice(choice.model, recipe, (reason, *look.imbalance))
-    # Of Fashion-MNIST's validation images, "erase" has 95.6% right with a loss of 0.310, "light" 95.3% with 0.323, one
-    # seed each.
+    # Of Fashion-MNIST's validation images, after 30 epochs, "erase" has 95.6% right with a loss of 0.310, "light" 95.3%
+    # with 0.323; "erase" over all views 95.8% after 30 epochs and 96.1% after 45. Three convolutions a block, or mixing
+    # one batch in two, are no better. One seed each.
     augment = "erase" if dataset.train.image_shape[-1] == 1 else "light"
-    reason = f"30 epochs of speed_net_wide, augmentation {augment}: {look.images:,} images to train on"
-    recipe = replace(_MANY, epochs=30, augment=augment, precision="auto", class_weights=bool(look.imbalance))
+    reason = f"45 epochs of speed_net_wide, augmentation {augment}: {look.images:,} images to train on"
+    recipe = replace(_MANY, epochs=45, augment=augment, precision="auto", class_weights=bool(look.imbalance))
     return Choice(ModelConfig("speed_net_wide"), recipe, (reason, *look.imbalance))
 
 
