@@ -155,9 +155,19 @@ def test_a_snapshot_that_lacks_a_part_is_noticed(
     assert _digest(*_fit(images, recipe, snapshots=Snapshots(tmp_path, FINGERPRINT)), tmp_path) != whole
 
 
-def test_averaged_weights_and_a_schedule_resume_too(images: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_averaged_weights_and_a_schedule_resume_too(
+    precision: str, images: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
     recipe = Recipe(
-        epochs=3, batch_size=32, optimizer="sgd", momentum=0.9, schedule="one-cycle", ema=0.9, label_smoothing=0.1
+        epochs=3,
+        batch_size=32,
+        optimizer="sgd",
+        momentum=0.9,
+        schedule="one-cycle",
+        ema=0.9,
+        label_smoothing=0.1,
+        precision=precision,
     )
     wanted = _digest(*_fit(images, recipe, snapshots=Snapshots(tmp_path / "a", {})), tmp_path / "a")
     _fit(images, recipe, snapshots=Snapshots(tmp_path / "b", {}), should_stop=_stop_after(6))
