@@ -325,6 +325,18 @@ def wait_for(ready: Callable[[], bool], running: "subprocess.Popen[str]") -> Non
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(("fast", "used"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_a_run_writes_down_what_auto_was(
+    fast: bool, used: str, tmp_path: Path, cnnflow: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnnflow.training.precision.multiplies_bfloat16", lambda: fast)
+    words = ("fit", "fashion", *SMALL, "--model", "dense_net", "--epochs", "1", "--name", "run")
+    done = cnnflow(*words, "--precision", "auto", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["precision"] == used
+    assert f'precision = "{used}"' in (tmp_path / "runs" / "run" / "config.toml").read_text()
+
+
 def test_a_preset_tells_what_it_chose_and_what_was_said_instead(tmp_path: Path, cnnflow: Run) -> None:
     words = ("fit", "fashion", "--preset", "best", "--limit", "64", "--model", "dense_net", "--epochs", "1")
     done = cnnflow(*words, "--precision", "mixed_bfloat16", "--json", cwd=tmp_path)

@@ -80,6 +80,8 @@ def run(
         >>> result = run(FitConfig(DataConfig("fashion")), create_run(Path("runs"), "fashion"))
         >>> result.metrics["test_accuracy"]
     """
+    # config.toml says what "auto" was here, so that it repeats this run anywhere.
+    config = replace(config, recipe=replace(config.recipe, precision=chosen(config.recipe.precision)))
     with folder.locked():
         if not folder.config.exists():
             write_text(folder.config, to_toml(config))
@@ -191,7 +193,7 @@ def _metrics(
         "preset": config.preset,
         "seed": config.seed,
         "backend": keras.backend.backend(),
-        "precision": chosen(config.recipe.precision),
+        "precision": config.recipe.precision,
         "parameters": model.count_params(),
         "images": {name: len(images) for name, images in _named(splits).items()},
         "train_images_judged": int(train.confusion.sum()),

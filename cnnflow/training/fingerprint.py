@@ -14,7 +14,7 @@ import cnnflow
 from cnnflow.config import FitConfig, to_dict
 from cnnflow.errors import RunError
 from cnnflow.events import Caution, OnEvent
-from cnnflow.kernels import engine, multiplies_bfloat16
+from cnnflow.kernels import engine
 
 _PACKAGES = ("keras", "jax", "jaxlib", "torch", "tensorflow", "numpy", "pillow")
 # Another value of these makes another run, not another rounding of the same one.
@@ -35,7 +35,6 @@ def describe_machine() -> dict[str, str]:
         "floatx": keras.config.floatx(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "kernels": engine(),
-        "fast bfloat16": "yes" if multiplies_bfloat16() else "no",
     }
 
 

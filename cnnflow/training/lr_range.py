@@ -98,12 +98,12 @@ def _losses(
     form = partial(as_keras, classes=len(train.class_names), binary=is_binary(model), dense=dense)
     losses: list[float] = []
     average = 0.0
-    with stream(train, plan, augment, epochs=-(-STEPS // plan.steps)) as batches:
+    epochs = -(-STEPS // plan.steps)
+    with computing_in(model, recipe.precision), stream(train, plan, augment, epochs=epochs) as batches:
         for step, (rate, batch) in enumerate(zip(_rates(), form(islice(batches, STEPS)), strict=False)):
             trainer.optimizer.learning_rate = float(rate)
             trainer.reset_metrics()
-            with computing_in(model, recipe.precision):
-                loss = float(trainer.train_on_batch(*batch, return_dict=True)["loss"])
+            loss = float(trainer.train_on_batch(*batch, return_dict=True)["loss"])
             average = _MOMENTUM * average + (1 - _MOMENTUM) * loss
             smooth = average / (1 - _MOMENTUM ** (step + 1))
             if not np.isfinite(smooth) or (losses and smooth > _EXPLODED * min(losses)):
