@@ -98,9 +98,12 @@ def _losses(
     form = partial(as_keras, classes=len(train.class_names), binary=is_binary(model), dense=dense)
     losses: list[float] = []
     average = 0.0
-    epochs = -(-STEPS // plan.steps)
+    # A padded batch counts its filling in the mean of the loss, which would dip at each epoch's end: it is left out.
+    full = plan.count // plan.batch_size
+    epochs = -(-STEPS // full)
     with computing_in(model, recipe.precision), stream(train, plan, augment, epochs=epochs) as batches:
-        for step, (rate, batch) in enumerate(zip(_rates(), form(islice(batches, STEPS)), strict=False)):
+        whole = (batch for number, batch in enumerate(batches) if number % plan.steps < full)
+        for step, (rate, batch) in enumerate(zip(_rates(), form(islice(whole, STEPS)), strict=True)):
             trainer.optimizer.learning_rate = float(rate)
             trainer.reset_metrics()
             loss = float(trainer.train_on_batch(*batch, return_dict=True)["loss"])

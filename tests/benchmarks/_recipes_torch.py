@@ -191,7 +191,9 @@ def train(
             if done >= 1:
                 break
             group["lr"] = peak * schedule(done)
-            loss = loss_of(module(tensor(batch.images)), batch, recipe.label_smoothing)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "mixed_bfloat16"):
+                logits = module(tensor(batch.images))
+            loss = loss_of(logits.float(), batch, recipe.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

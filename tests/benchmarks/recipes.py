@@ -1,7 +1,9 @@
 """Accuracy against seconds: a preset, the plain recipe of a first lesson, and the preset's recipe in plain PyTorch.
 
     python tests/benchmarks/recipes.py                     all rows
-    python tests/benchmarks/recipes.py fashion flowers     some; --seed 1, --out FOLDER for the plots
+    python tests/benchmarks/recipes.py fashion flowers     some; --seed 1
+    python tests/benchmarks/recipes.py --out FOLDER        keeps runs, curves and plots there; a curve that is there
+                                                           already is not measured again
 
 One training after the other, each in a process of its own, compilation included. Test images are looked at once, in the
 end. `cifar10` and the flowers need their data: in the cache, or with --cifar10 and --flowers where it is.
@@ -15,8 +17,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import matplotlib
@@ -56,29 +58,29 @@ class Curve:
     """One training: seconds and validation accuracy after each epoch, and what it came to."""
 
     name: str
-    seconds: tuple[float, ...]
-    accuracies: tuple[float, ...]
+    seconds: Sequence[float]
+    accuracies: Sequence[float]
     total: float
     test: float
 
 
-def fit(preset: str, words: Sequence[str], seed: int, runs: Path) -> tuple[Curve, Path]:
-    """`cnnflow fit` in a process of its own; its curve and its run folder."""
+def fit(preset: str, words: Sequence[str], seed: int, runs: Path) -> Curve:
+    """`cnnflow fit` in a process of its own."""
     options = ["--preset", preset, "--seed", str(seed), "--runs", str(runs), "--json"]
     done = subprocess.run(
         [sys.executable, "-P", "-m", "cnnflow", "fit", *words, *options], stdout=subprocess.PIPE, text=True, check=True
     )
     metrics = json.loads(done.stdout)
-    folder = Path(metrics["run"])
-    with (folder / "history.csv").open(newline="") as file:
+    with (Path(metrics["run"]) / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     seconds = tuple(float(row["seconds"]) for row in rows)
     accuracies = tuple(float(row["val_accuracy"]) for row in rows)
-    return Curve(f"preset {preset}", seconds, accuracies, metrics["seconds_training"], metrics["test_accuracy"]), folder
+    return Curve(f"preset {preset}", seconds, accuracies, metrics["seconds_training"], metrics["test_accuracy"])
 
 
-def torch(config: Path) -> Curve:
-    """The same config in plain PyTorch."""
+def torch(runs: Path) -> Curve:
+    """The config of the latest run in the folder, in plain PyTorch."""
+    config = max(runs.glob("*/config.toml"))
     python = os.environ.get("CNNFLOW_TORCH_PYTHON", sys.executable)
     done = subprocess.run([python, str(TORCH), str(config)], stdout=subprocess.PIPE, text=True, check=True)
     *epochs, last = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -87,11 +89,20 @@ def torch(config: Path) -> Curve:
     return Curve("plain PyTorch", seconds, accuracies, last["seconds"], last["test_accuracy"])
 
 
-def measure(row: Row, words: Sequence[str], seed: int) -> list[Curve]:
-    with tempfile.TemporaryDirectory() as folder:
-        preset, run = fit(row.preset, [*row.data, *words, *row.options], seed, Path(folder))
-        plain, _ = fit(row.plain, [*row.data, *words], seed, Path(folder))
-        return [preset, torch(run / "config.toml"), plain]
+def measure(row: Row, words: Sequence[str], seed: int, folder: Path) -> list[Curve]:
+    runs, plain = folder / "preset", folder / "plain"
+    return [
+        kept(folder / "preset.json", lambda: fit(row.preset, [*row.data, *words, *row.options], seed, runs)),
+        kept(folder / "torch.json", lambda: torch(runs)),
+        kept(folder / "plain.json", lambda: fit(row.plain, [*row.data, *words], seed, plain)),
+    ]
+
+
+def kept(path: Path, measured: Callable[[], Curve]) -> Curve:
+    """The curve in the file, which is measured and written first where it is not there."""
+    if not path.exists():
+        path.write_text(json.dumps(asdict(measured())), encoding="utf-8")
+    return Curve(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def table(name: str, row: Row, curves: Sequence[Curve]) -> None:
@@ -128,7 +139,7 @@ def main() -> None:
     parser.add_argument("--cifar10", help="where CIFAR-10 is")
     parser.add_argument("--flowers", help="where the flower photos are")
     parser.add_argument("--limit", type=int, help="images of each split, to try it out")
-    parser.add_argument("--out", type=Path, help="a folder for the plots")
+    parser.add_argument("--out", type=Path, help="a folder to keep runs, curves and plots in")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
@@ -137,11 +148,12 @@ def main() -> None:
         where = getattr(options, row.data[0], None)
         words = ["--data-dir", where] if where else []
         words += ["--limit", str(options.limit)] if options.limit else []
-        curves = measure(row, words, options.seed)
-        table(name, row, curves)
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            draw(name, curves, options.out / f"{name}.png")
+        with tempfile.TemporaryDirectory() as passing:
+            folder = (options.out or Path(passing)) / f"{name}-{options.seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            curves = measure(row, words, options.seed, folder)
+            table(name, row, curves)
+            draw(name, curves, folder / "curves.png")
 
 
 if __name__ == "__main__":
