@@ -15,6 +15,8 @@ _FEW_IMAGES = 10_000
 _BALANCED = 1.5
 # About three minutes on two cores for 60,000 grey pictures of 28x28, and eight for 50,000 of 32x32 in colour.
 _GREY_EPOCHS, _COLOUR_EPOCHS = 7, 18
+# The share of the images that is kept to choose with.
+_VALIDATION = 0.1
 # The shortest side of what is taken for a photo and not for a small picture.
 _PHOTO = 64
 
@@ -27,11 +29,17 @@ class Choice:
         model: the network.
         recipe: how it is trained.
         reasons: a line for each choice that depends on the dataset, to be shown.
+        validation: the share of the images that is kept to choose with; None: the default of `DataConfig`.
     """
 
     model: ModelConfig
     recipe: Recipe
     reasons: tuple[str, ...] = ()
+    validation: float | None = None
+
+    def data(self, said: DataConfig) -> DataConfig:
+        """The options of the data, with this choice's share of validation images where they say none."""
+        return said if said.validation is not None else replace(said, validation=self.validation)
 
 
 @dataclass(frozen=True)
@@ -42,17 +50,15 @@ class Preset:
         summary: what it is for, in a line.
         choose: the choice for a dataset.
         size: `(height, width)` that pictures of a folder are brought to; None: the default of folders.
-        validation: the share of the images that is kept to choose with; None: the default of `DataConfig`.
     """
 
     summary: str
     choose: Callable[[Dataset], Choice]
     size: tuple[int, int] | None = None
-    validation: float | None = None
 
     def data(self, source: str, **said: Any) -> DataConfig:
-        """The options of the data: the preset's own, but for those that were `said`."""
-        return DataConfig(source, **{"size": self.size, "validation": self.validation, **said})
+        """The options to read the data with: the preset's own, but for those that were `said`."""
+        return DataConfig(source, **{"size": self.size, **said})
 
 
 def tutorial(dataset: Dataset) -> Choice:
@@ -92,7 +98,7 @@ def fast(dataset: Dataset) -> Choice:
         tta="none" if augment == "none" else "shift",
         class_weights=bool(look.imbalance),
     )
-    return Choice(ModelConfig("speed_net"), recipe, tuple(reasons))
+    return Choice(ModelConfig("speed_net"), recipe, tuple(reasons), _VALIDATION)
 
 
 def best(dataset: Dataset) -> Choice:
@@ -102,14 +108,16 @@ def best(dataset: Dataset) -> Choice:
         choice = transfer(dataset)
         recipe = replace(choice.recipe, fine_tune=1.0, fine_tune_epochs=10, class_weights=bool(look.imbalance))
         reason = f"EfficientNet-Lite0 with ImageNet weights, all of it tuned: only {look.images:,} images to train on"
-        return Choice(choice.model, recipe, (reason, *look.imbalance))
+        return Choice(choice.model, recipe, (reason, *look.imbalance), _VALIDATION)
     # Of Fashion-MNIST's validation images, after 30 epochs, "erase" has 95.6% right with a loss of 0.310, "light" 95.3%
     # with 0.323; "erase" over all views 95.8% after 30 epochs and 96.1% after 45. Three convolutions a block, or mixing
     # one batch in two, are no better. One seed each.
     augment = "erase" if dataset.train.image_shape[-1] == 1 else "light"
     reason = f"40 epochs of speed_net_wide, augmentation {augment}: {look.images:,} images to train on"
     recipe = replace(_MANY, epochs=40, augment=augment, precision="auto", class_weights=bool(look.imbalance))
-    return Choice(ModelConfig("speed_net_wide"), recipe, (reason, *look.imbalance))
+    # Of many pictures, few decide the one number that is fitted to them: the temperature of the probabilities.
+    validation = _VALIDATION if look.few else _VALIDATION / 2
+    return Choice(ModelConfig("speed_net_wide"), recipe, (reason, *look.imbalance), validation)
 
 
 def transfer(dataset: Dataset) -> Choice:
@@ -181,13 +189,8 @@ PRESETS: dict[str, Preset] = {
     "tutorial": Preset("a first network, trained as in a first lesson: overfits, on purpose", tutorial),
     "flowers": Preset("photos of two or more kinds, as in a second lesson", flowers, size=(80, 80)),
     "transfer": Preset("few photos, with what a network learned on ImageNet", transfer, size=(224, 224)),
-    "fast": Preset(
-        "the best accuracy in a few minutes of a CPU; follows the number and the balance of the pictures",
-        fast,
-        validation=0.1,
-    ),
-    # Where pictures are many, validation images decide the temperature alone: a few do, and the rest is learned from.
-    "best": Preset("the best accuracy, an hour of a CPU or more", best, validation=0.05),
+    "fast": Preset("the best accuracy in a few minutes of a CPU; follows the number and the balance of pictures", fast),
+    "best": Preset("the best accuracy, an hour of a CPU or more", best),
 }
 
 

@@ -339,12 +339,13 @@ def test_a_run_writes_down_what_auto_was(
 
 def test_a_preset_tells_what_it_chose_and_what_was_said_instead(tmp_path: Path, cnnflow: Run) -> None:
     words = ("fit", "fashion", "--preset", "best", "--limit", "64", "--model", "dense_net", "--epochs", "1")
-    done = cnnflow(*words, "--precision", "mixed_bfloat16", "--json", cwd=tmp_path)
+    done = cnnflow(*words, "--precision", "mixed_bfloat16", "--name", "run", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
     assert "preset best, but as you said: model dense_net, epochs 1, precision mixed_bfloat16" in said
     assert "training computes in mixed_bfloat16" in said
     assert json.loads(done.stdout)["precision"] == "mixed_bfloat16"
+    assert "validation = 0.05" in (tmp_path / "runs" / "run" / "config.toml").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

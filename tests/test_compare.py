@@ -292,6 +292,18 @@ def test_the_command_compares_and_prints(tmp_path, arrays, fake):
     assert folder.name == "compare-tiny-001"
     plan = ComparisonPlan.from_dict(read_plan(folder, "compare"))
     assert {config.recipe.epochs for config in plan.configs.values()} == {1}
+    assert {config.data.validation for config in plan.configs.values()} == {None}, "the default preset has no share"
+
+
+def test_a_comparison_keeps_the_share_of_its_preset(tmp_path, arrays, fake):
+    fake()
+    runs = tmp_path / "runs"
+    names = ("dense_net", "tutorial")
+    call("compare", arrays, *names, "--preset", "fast", "--runs", runs, "--seeds", 1, "--name", "preset")
+    call("compare", arrays, *names, "--validation", 0.3, "--runs", runs, "--seeds", 1, "--name", "said")
+    for name, share in (("preset", 0.1), ("said", 0.3)):
+        plan = ComparisonPlan.from_dict(read_plan(runs / name, "compare"))
+        assert {config.data.validation for config in plan.configs.values()} == {share}
 
 
 def test_the_command_prints_one_json_document_and_goes_on(tmp_path, arrays, fake):

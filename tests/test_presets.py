@@ -59,12 +59,17 @@ def test_the_best_choice_tunes_a_backbone_on_few_photos_only() -> None:
     grey = find_preset("best").choose(_dataset([5000, 5000, 5000], 28, channels=1))
     assert (grey.model.name, grey.recipe.augment, grey.recipe.tta) == ("speed_net_wide", "erase", "shift")
     assert grey.recipe.precision == small.recipe.precision == "auto"
+    few = find_preset("best").choose(_dataset([50, 50], 28, channels=1))
+    assert [choice.validation for choice in (photos, small, grey, few)] == [0.1, 0.05, 0.05, 0.1]
 
 
 def test_a_preset_gives_way_to_what_is_said() -> None:
     preset = find_preset("fast")
-    assert preset.data("x").validation == 0.1
-    assert preset.data("x", validation=0.3, limit=5) == DataConfig("x", validation=0.3, limit=5)
+    assert preset.data("x", limit=5) == DataConfig("x", limit=5)
+    assert find_preset("flowers").data("x") == DataConfig("x", size=(80, 80))
+    choice = preset.choose(_dataset([30, 90], 80))
+    assert choice.data(DataConfig("x")) == DataConfig("x", validation=0.1)
+    assert choice.data(DataConfig("x", validation=0.3)) == DataConfig("x", validation=0.3)
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:

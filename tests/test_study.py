@@ -6,7 +6,9 @@ import json
 
 import pytest
 from experiment_case import FakeRun, make_config, tiny_dataset
+from typer.testing import CliRunner
 
+from cnnflow.cli.main import app
 from cnnflow.config import DataConfig, FitConfig, ModelConfig, Recipe
 from cnnflow.errors import OptionError, TrainingError
 from cnnflow.experiments import rates as rates_module
@@ -17,6 +19,7 @@ from cnnflow.experiments.markdown import study_figures
 from cnnflow.experiments.plan import read_plan
 from cnnflow.experiments.rates import find_rate
 from cnnflow.experiments.study import StudyPlan, study
+from cnnflow.presets import find_preset
 
 BASE = make_config(epochs=6)
 
@@ -210,6 +213,23 @@ def test_the_command_switches_off_what_the_preset_does():
     config = FitConfig(DataConfig("x"), ModelConfig("flower_cnn"), Recipe(epochs=50, batch_size=32), preset="flowers")
     command = fit_command(config, tiny_dataset())
     assert command == ("cnnflow fit x --preset flowers --early-stopping 0 --reduce-on-plateau 0 --keep-last")
+
+
+def test_a_study_keeps_the_share_of_its_preset(tmp_path, fake):
+    fake(lambda config: 0.5)
+    words = ["fashion", "--vary", "depth", "--limit", "50", "--seeds", "1", "--preset", "fast", "--runs", tmp_path]
+    result = CliRunner().invoke(app, ["study", *map(str, words), "--name", "study"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    plan = StudyPlan.from_dict(read_plan(tmp_path / "study", "study"))
+    assert plan.base.data.validation == 0.1
+    assert "cnnflow fit fashion --preset fast --limit 50" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.1, ""), (0.2, " --validation 0.2")])
+def test_the_command_leaves_out_the_presets_share_of_validation_images(share, words):
+    choice = find_preset("fast").choose(tiny_dataset())
+    config = FitConfig(DataConfig("x", validation=share), choice.model, choice.recipe, preset="fast")
+    assert fit_command(config, tiny_dataset()) == "cnnflow fit x --preset fast" + words
 
 
 def test_every_flag_of_the_command_is_one_of_fit():

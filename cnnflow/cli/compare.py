@@ -114,6 +114,7 @@ def compare(
                 "learning_rate": learning_rate,
                 "augment": augment,
             }
+            where = find_preset(preset).choose(dataset).data(where)
             contestants = _Contestants(where, dataset, preset, seed, time_limit, changes, runs)
             plan = contestants.plan(models, seeds, wanted / 100)
             folder = new_folder(runs, f"compare-{Path(data).stem}", name, on_event)

@@ -252,7 +252,7 @@ def _choose(data: str, values: dict[str, Any], on_event: OnEvent) -> "tuple[FitC
     dataset = load(data_config, on_event=on_event)
     choice = preset.choose(dataset)
     config = FitConfig(
-        data=data_config,
+        data=choice.data(data_config),
         model=dataclasses.replace(choice.model, **model_values),
         recipe=dataclasses.replace(choice.recipe, **recipe_values),
         preset=preset_name,

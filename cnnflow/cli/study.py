@@ -121,7 +121,7 @@ def study(
                 "augment": augment,
             }
             base = fit_config(
-                where,
+                choice.data(where),
                 _model(choice.model, model),
                 choice.recipe,
                 preset=preset,

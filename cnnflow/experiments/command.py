@@ -29,7 +29,7 @@ def fit_command(config: FitConfig, dataset: Dataset) -> str:
     preset = find_preset(config.preset)
     choice = preset.choose(dataset)
     words = ["cnnflow", "fit", config.data.source, "--preset", config.preset]
-    words += _options(config.data, preset.data(config.data.source))
+    words += _options(config.data, choice.data(preset.data(config.data.source)))
     if config.model.name != choice.model.name:
         words += ["--model", config.model.name]
     words += _options(config.model, dataclasses.replace(choice.model, name=config.model.name))
