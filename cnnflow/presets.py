@@ -83,7 +83,7 @@ def fast(dataset: Dataset) -> Choice:
     epochs = 30 if look.few else (_GREY_EPOCHS if grey else _COLOUR_EPOCHS)
     reasons = [f"{'one sigmoid unit' if look.classes == 2 else 'softmax'}: there are {look.classes} classes"]
     why = f"{look.images:,} images" if look.few else f"{look.images:,} {'grey' if grey else 'colour'} images"
-    reasons.append(f"{epochs} epochs, batches of {32 if look.few else 128}: {why} to train on")
+    reasons.append(f"{epochs} epochs, batches of {32 if look.few else 128}: {why}")
     # Six epochs of Fashion-MNIST end at 94.5% of the validation images without augmentation, at 93.6% with it. A
     # network that saw no mirrored picture is not shown any later: 94.6% alone, 94.4% with the mirror image.
     augment = "light" if look.few or not grey else "none"
@@ -107,13 +107,13 @@ def best(dataset: Dataset) -> Choice:
     if look.few and min(dataset.train.image_shape[:2]) >= _PHOTO:
         choice = transfer(dataset)
         recipe = replace(choice.recipe, fine_tune=1.0, fine_tune_epochs=10, class_weights=bool(look.imbalance))
-        reason = f"EfficientNet-Lite0 with ImageNet weights, all of it tuned: only {look.images:,} images to train on"
+        reason = f"EfficientNet-Lite0 with ImageNet weights, all of it tuned: only {look.images:,} images"
         return Choice(choice.model, recipe, (reason, *look.imbalance), _VALIDATION)
     # Of Fashion-MNIST's validation images, after 30 epochs, "erase" has 95.6% right with a loss of 0.310, "light" 95.3%
     # with 0.323; "erase" over all views 95.8% after 30 epochs and 96.1% after 45. Three convolutions a block, or mixing
     # one batch in two, are no better. One seed each.
     augment = "erase" if dataset.train.image_shape[-1] == 1 else "light"
-    reason = f"40 epochs of speed_net_wide, augmentation {augment}: {look.images:,} images to train on"
+    reason = f"40 epochs of speed_net_wide, augmentation {augment}: {look.images:,} images"
     recipe = replace(_MANY, epochs=40, augment=augment, precision="auto", class_weights=bool(look.imbalance))
     # Of many pictures, few decide the one number that is fitted to them: the temperature of the probabilities.
     validation = _VALIDATION if look.few else _VALIDATION / 2
