@@ -314,6 +314,16 @@ def test_a_broken_pipe_is_no_error(runs: Path) -> None:
         assert running.wait(SECONDS) == 0
 
 
+def test_a_full_disk_is_said_in_a_line(runs: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("models", "--json"), cwd=runs, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the disk is full; free some space")
+    assert done.stderr.count("\n") == 1
+
+
 # Signals
 
 

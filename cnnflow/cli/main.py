@@ -1,5 +1,6 @@
 """The command `cnnflow`: its sub-commands, and what becomes of errors."""
 
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -71,7 +72,10 @@ def run() -> None:
     except Exception as error:
         if debug:
             raise
-        _say(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _say("the disk is full; free some space and type it again; what was training goes on with --resume last")
+        else:
+            _say(f"unexpected {type(error).__name__}: {error}; --debug shows where")
     else:
         sys.exit(code if isinstance(code, int) else 0)
     sys.exit(EXIT_BAD_INPUT)
